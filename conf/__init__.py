@@ -1,0 +1,1 @@
+"""Hydra configuration groups, packaged as `farm.conf`."""

@@ -1,0 +1,1 @@
+"""Shots to segments, tasks, recipe keys and an estimate. Pure."""

@@ -1,0 +1,307 @@
+"""The plan of a film: every shot's segments, every task with its key, in the order of their needs."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from farm.errors import BadInput
+from farm.plan.recipe import canonical, key_of
+from farm.plan.segments import Window, split_windows
+from farm.plan.spec import Settings
+from farm.script.model import Continuity, Shot, ShotList, Unfilmed
+from farm.timebase import Span, first_showing, frames_of, latents_for, source_frame
+
+
+class Kind(StrEnum):
+    EMBED = "embed"
+    DENOISE = "denoise"
+    FINISH = "finish"
+    STITCH = "stitch"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A unit of work: `needs` are the ids of the tasks whose outputs it consumes, in order."""
+
+    id: str
+    kind: Kind
+    key: str
+    recipe: str
+    needs: tuple[str, ...]
+    shot: str | None
+    cost: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A window of a shot; `frames` are those it owns, counted within the shot at the film's rate."""
+
+    id: str
+    task: str
+    window: Window
+    frames: Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedShot:
+    """A shot with its place in the film, how it is continued, and its segments."""
+
+    shot: Shot
+    span: Span
+    continuity: Continuity
+    latents: int
+    segments: tuple[Segment, ...]
+    finish: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that will be done for a film. `tasks` come after what they need."""
+
+    film: str
+    settings: Settings
+    shots: tuple[PlannedShot, ...]
+    tasks: tuple[Task, ...]
+    unfilmed: tuple[Unfilmed, ...]
+
+    @property
+    def frames(self) -> int:
+        return self.shots[-1].span.stop
+
+    @property
+    def key(self) -> str:
+        """The key of the film: that of its last task, which depends on all the others."""
+        return self.tasks[-1].key
+
+    @property
+    def digest(self) -> str:
+        """Names this plan in the journal: its tasks and their keys."""
+        text = "\n".join(f"{task.id} {task.key}" for task in self.tasks)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def choose_continuity(asked: Continuity, latents: int, settings: Settings) -> Continuity:
+    """Resolve `auto`: chain where a shot needs several windows and the family can, else cut.
+
+    Raises:
+        BadInput: when the family cannot do what was asked.
+    """
+    family = settings.family
+    if asked == "chain" and not family.levels_per_frame:
+        raise BadInput(
+            f"continuity=chain needs a noise level per latent frame, which {family.name} does not take: "
+            "use continuity=cut"
+        )
+    if asked == "auto":
+        return "chain" if family.levels_per_frame and latents > family.window else "cut"
+    return asked
+
+
+class _Builder:
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.tasks: list[Task] = []
+        self.keys: dict[str, str] = {}
+
+    def add(
+        self,
+        task_id: str,
+        kind: Kind,
+        recipe: dict[str, Any],
+        needs: tuple[str, ...],
+        shot: str | None,
+        cost: float,
+    ) -> str:
+        text = canonical(recipe)
+        key = key_of(kind.value, text, tuple(self.keys[need] for need in needs))
+        self.keys[task_id] = key
+        self.tasks.append(
+            Task(id=task_id, kind=kind, key=key, recipe=text, needs=needs, shot=shot, cost=cost)
+        )
+        return task_id
+
+    def embed(self, text: str) -> str:
+        """One task a text, however many shots share it."""
+        task_id = f"embed/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        if task_id not in self.keys:
+            settings = self.settings
+            recipe = {
+                "text": text,
+                "tokens": settings.family.text_tokens,
+                "weights": settings.weights.identity,
+                "dtype": settings.sampling.dtype,
+                "threads": settings.sampling.threads,
+            }
+            self.add(task_id, Kind.EMBED, recipe, (), None, 0.1)
+        return task_id
+
+    def shot(self, shot: Shot, start: int) -> PlannedShot:
+        settings = self.settings
+        family, sampling, output = settings.family, settings.sampling, settings.output
+        model_frames = source_frame(shot.frames - 1, family.rate, output.rate) + 1
+        latents = latents_for(model_frames, family.temporal_stride)
+        asked = shot.continuity or settings.continuity
+        way = choose_continuity(asked, latents, settings)  # type: ignore[arg-type]
+        # Segments on their own overlap by one column all the same: a window's column 0 decodes
+        # right only at the start of a shot, so mid-shot it is discarded.
+        overlap = family.overlap if way == "chain" else 1
+        prompt, negative = self.embed(shot.prompt), self.embed(sampling.negative_prompt)
+        segments: list[Segment] = []
+        for index, window in enumerate(split_windows(latents, family.window, overlap)):
+            chained = way == "chain" and index > 0
+            recipe = {
+                "shot": shot.id,
+                "scene": shot.scene,
+                "seed": settings.seed if shot.seed is None else shot.seed,
+                "scene_seed": settings.seed,
+                "scene_noise": sampling.scene_noise,
+                "span": (window.span.start, window.span.stop),
+                "given": window.given,
+                "way": way if index else "cut",
+                "context_level": sampling.context_level if chained else None,
+                "width": output.width,
+                "height": output.height,
+                "steps": sampling.steps,
+                "guidance": sampling.guidance,
+                "shift": sampling.shift,
+                "dtype": sampling.dtype,
+                "threads": sampling.threads,
+                "weights": settings.weights.identity,
+            }
+            needs = (prompt, negative, segments[-1].task) if chained else (prompt, negative)
+            evaluations = sampling.steps * (2 if sampling.guidance > 1 else 1)
+            cost = evaluations * len(window.span) * settings.cost.evaluation_s_per_latent
+            task = self.add(
+                f"denoise/{shot.id}/{index}", Kind.DENOISE, recipe, needs, shot.id, cost
+            )
+            segments.append(
+                Segment(
+                    id=f"{shot.id}/{index}",
+                    task=task,
+                    window=window,
+                    frames=self.owned_frames(window, shot.frames),
+                )
+            )
+        finish = self.add(
+            f"finish/{shot.id}",
+            Kind.FINISH,
+            {
+                "frames": shot.frames,
+                "source_rate": family.rate,
+                "rate": output.rate,
+                "width": output.width,
+                "height": output.height,
+                "codec": output.codec,
+                "crf": output.crf,
+                "preset": output.preset,
+                "encoder_threads": output.threads,
+                "dtype": sampling.dtype,
+                "threads": sampling.threads,
+                "weights": settings.weights.identity,
+            },
+            tuple(segment.task for segment in segments),
+            shot.id,
+            latents * settings.cost.decode_s_per_latent,
+        )
+        return PlannedShot(
+            shot=shot,
+            span=Span(start, start + shot.frames),
+            continuity=way,
+            latents=latents,
+            segments=tuple(segments),
+            finish=finish,
+        )
+
+    def owned_frames(self, window: Window, frames: int) -> Span:
+        family, rate = self.settings.family, self.settings.output.rate
+        edges = (
+            min(frames, first_showing(frames_of(edge, family.temporal_stride), family.rate, rate))
+            for edge in (window.owned.start, window.owned.stop)
+        )
+        return Span(*edges)
+
+
+def make_plan(film: str, shots: ShotList, settings: Settings) -> Plan:
+    """Plan a film. Pure: the same shots and settings always give the same plan.
+
+    Raises:
+        BadInput: for a size, a rate or a way of continuing that the family cannot do.
+    """
+    family, output = settings.family, settings.output
+    for name, size in (("width", output.width), ("height", output.height)):
+        if size % family.spatial_stride:
+            raise BadInput(
+                f"model.{name}={size} does not fit {family.name}: "
+                f"give a multiple of {family.spatial_stride}"
+            )
+    if output.rate < family.rate / family.temporal_stride:
+        raise BadInput(
+            f"output.fps={output.rate} is too slow for {family.name}, which makes {family.rate} frames "
+            f"a second: give at least {family.rate / family.temporal_stride}"
+        )
+    if not shots.shots:
+        raise BadInput("the script has no shots: write some action")
+    builder = _Builder(settings)
+    planned: list[PlannedShot] = []
+    for shot in shots.shots:
+        planned.append(builder.shot(shot, planned[-1].span.stop if planned else 0))
+    builder.add(
+        "stitch",
+        Kind.STITCH,
+        {
+            "rate": output.rate,
+            "shots": [
+                {"id": item.shot.id, "frames": item.shot.frames, "label": item.shot.prompt[:120]}
+                for item in planned
+            ],
+        },
+        tuple(item.finish for item in planned),
+        None,
+        len(planned) * 0.02,
+    )
+    return Plan(
+        film=film,
+        settings=settings,
+        shots=tuple(planned),
+        tasks=tuple(builder.tasks),
+        unfilmed=shots.unfilmed,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What rendering is likely to take: network evaluations, and seconds by the configured figures."""
+
+    segments: int
+    evaluations: int
+    latents: int
+    seconds: float
+
+
+def estimate(plan: Plan, done: frozenset[str] = frozenset()) -> Estimate:
+    """Estimate the tasks that are not in `done` (task ids).
+
+    The time is the larger of all work shared out among the workers and the longest chain of tasks
+    that wait for one another.
+    """
+    settings = plan.settings
+    guided = 2 if settings.sampling.guidance > 1 else 1
+    todo = [task for task in plan.tasks if task.id not in done]
+    segments = [
+        segment for shot in plan.shots for segment in shot.segments if segment.task not in done
+    ]
+    finish: dict[str, float] = {}
+    for task in todo:
+        before = max((finish.get(need, 0.0) for need in task.needs), default=0.0)
+        finish[task.id] = before + task.cost
+    work = sum(task.cost for task in todo) / max(1, settings.cost.workers)
+    return Estimate(
+        segments=len(segments),
+        evaluations=len(segments) * settings.sampling.steps * guided,
+        latents=sum(len(segment.window.owned) for segment in segments),
+        seconds=round(max(work, max(finish.values(), default=0.0)), 1),
+    )
+

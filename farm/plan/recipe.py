@@ -1,0 +1,47 @@
+"""Recipe keys: SHA-256 over canonical JSON of all that changes a task's output, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+# One number a kind of task, raised when its code changes what comes out of the same recipe.
+ALGORITHM = {"embed": 1, "denoise": 1, "finish": 1, "stitch": 1}
+
+
+def _plain(value: Any, where: str) -> Any:
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise TypeError(f"{where}: {value} cannot be part of a recipe")
+        return value
+    if isinstance(value, Fraction):
+        return f"{value.numerator}/{value.denominator}"
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
+    if isinstance(value, Mapping):
+        if not all(isinstance(name, str) for name in value):
+            raise TypeError(f"{where}: the keys of a recipe are strings")
+        return {name: _plain(item, f"{where}.{name}") for name, item in value.items()}
+    raise TypeError(f"{where}: a {type(value).__name__} cannot be part of a recipe")
+
+
+def canonical(value: Mapping[str, Any]) -> str:
+    """Write a recipe as canonical JSON: sorted keys, no white space, fractions as "n/d".
+
+    Raises:
+        TypeError: for any value it does not know, rather than hashing what it cannot hash safely.
+    """
+    plain = _plain(value, "recipe")
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def key_of(kind: str, recipe: str, needs: tuple[str, ...]) -> str:
+    """Return a task's key from its canonical recipe and the keys of what it depends on, in order."""
+    head = canonical({"kind": kind, "algorithm": ALGORITHM[kind], "needs": needs})
+    return hashlib.sha256(f"{head}\n{recipe}".encode()).hexdigest()

@@ -1,0 +1,92 @@
+"""What the plan must know of a model and of how to render: plain data, no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from farm.errors import BadInput
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FamilySpec:
+    """What a family of video models can do.
+
+    `window` and `overlap` count latent frames; `levels_per_frame` says whether the network takes a
+    noise level for each latent frame, which `chain` needs.
+    """
+
+    name: str
+    temporal_stride: int
+    spatial_stride: int
+    channels: int
+    window: int
+    overlap: int
+    text_tokens: int
+    levels_per_frame: bool
+    rate: Fraction
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.overlap <= (self.window + 1) // 3:
+            raise BadInput(
+                f"continuity.overlap={self.overlap} does not fit model.window={self.window}: "
+                f"give 1 to {(self.window + 1) // 3} latent frames"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """Which weights: where they come from, and the identity that goes into every key."""
+
+    source: str
+    identity: str
+    resolved: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How a segment is denoised. `context_level` is the level given columns are held at, of 1000."""
+
+    steps: int
+    guidance: float
+    shift: float
+    negative_prompt: str
+    context_level: int
+    scene_noise: float
+    dtype: str
+    threads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """How the film is encoded. `rate` is the film's own."""
+
+    width: int
+    height: int
+    rate: Fraction
+    codec: str
+    crf: int
+    preset: str
+    threads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Configured figures for the estimate, of one worker: a network evaluation, a decoded latent."""
+
+    evaluation_s_per_latent: float
+    decode_s_per_latent: float
+    workers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All that a plan is made from, besides the script."""
+
+    family: FamilySpec
+    weights: Weights
+    sampling: Sampling
+    output: Output
+    cost: Cost
+    seed: int
+    continuity: str

@@ -1,0 +1,209 @@
+"""The small protocols between the rooms: what a store, an executor, a model and a medium must do.
+
+Rooms above know these and not the implementations, so that the same driver and the same worker run
+in a test, in one process, and on a cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+Recipe = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlobRef:
+    """Names bytes by their hash. `key` is where they live, always `blobs/<sha256>`."""
+
+    key: str
+    sha256: str
+    num_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """One object of a store."""
+
+    key: str
+    num_bytes: int
+
+
+class BlobStore(Protocol):
+    """Objects by key. Keys are slash-separated; implementations refuse any that leave the store."""
+
+    def put(self, key: str, source: bytes | Path) -> None:
+        """Write or replace an object, whole or not at all. Raises StoreError."""
+        ...
+
+    def create_if_absent(self, key: str, data: bytes) -> bool:
+        """Write an object only if there is none: of several writers exactly one gets True."""
+        ...
+
+    def get(self, key: str) -> bytes:
+        """Read an object. Raises NotFound."""
+        ...
+
+    def fetch(self, key: str, target: Path) -> None:
+        """Copy an object to a file without holding it in memory. Raises NotFound."""
+        ...
+
+    def stat(self, key: str) -> ObjectInfo | None: ...
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Objects whose key starts with `prefix`, in the order of their keys."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove an object; nothing happens if there is none."""
+        ...
+
+    def locate(self, key: str) -> str:
+        """Where a person finds the object: a path or a URI."""
+        ...
+
+
+class VideoModel(Protocol):
+    """A video model behind bytes: tensors go in and out as safetensors, so nobody above needs torch."""
+
+    def embed(self, recipe: Recipe) -> bytes:
+        """Encode the text of an EMBED recipe."""
+        ...
+
+    def denoise(
+        self,
+        recipe: Recipe,
+        *,
+        prompt: bytes,
+        negative: bytes,
+        before: bytes | None,
+        stopped: Callable[[], bool],
+    ) -> bytes:
+        """Denoise one segment and return the latents it owns.
+
+        `before` holds the latents of the segment before it where the recipe asks for them. Raises
+        Interrupted within one step of `stopped()` turning true.
+        """
+        ...
+
+    def decode(self, recipe: Recipe, latents: Sequence[bytes]) -> Iterator[Any]:
+        """Decode one whole shot, yielding uint8 frames [height, width, 3] in order."""
+        ...
+
+
+class Media(Protocol):
+    """Frames to encoded shots, encoded shots to a film."""
+
+    def encode_shot(self, recipe: Recipe, frames: Iterator[Any], target: Path) -> dict[str, Any]:
+        """Encode frames to `target` as they come; return figures such as the frame differences."""
+        ...
+
+    def stitch(self, recipe: Recipe, shots: Sequence[Path], film: Path, sheet: Path) -> dict[str, Any]:
+        """Copy the shots' packets into one film and draw its contact sheet."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """A task that another one consumes: its key, and the hash of the output it must have."""
+
+    key: str
+    output: BlobRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """One attempt at a task, given to one worker. Holds all the worker must know."""
+
+    task: str
+    kind: str
+    key: str
+    recipe: str
+    needs: tuple[Need, ...]
+    attempt: int
+    generation: int
+    worker: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """A finished task: what it made and what it consumed. The first one written wins."""
+
+    key: str
+    generation: int
+    kind: str
+    outputs: dict[str, BlobRef]
+    inputs: tuple[str, ...]
+    worker: str
+    started: float
+    seconds: float
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def main(self) -> BlobRef:
+        """The output that other tasks consume."""
+        return next(iter(self.outputs.values()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerJoined:
+    worker: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerLost:
+    worker: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptDone:
+    worker: str
+    task: str
+    attempt: int
+    commit: Commit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFailed:
+    """An attempt ended without a commit. `fault` is "task", "infrastructure" or "corrupt"."""
+
+    worker: str
+    task: str
+    attempt: int
+    fault: str
+    message: str
+    corrupt: str | None = None
+
+
+Report = WorkerJoined | WorkerLost | AttemptDone | AttemptFailed
+
+
+class Executor(Protocol):
+    """Workers, wherever they are. Reports what happens to them; decides nothing."""
+
+    def start(self, lease: Lease) -> None:
+        """Give a lease to the worker it names; returns at once."""
+        ...
+
+    def poll(self, timeout: float) -> Sequence[Report]:
+        """Return what happened since the last poll, waiting up to `timeout` seconds for news."""
+        ...
+
+    def close(self) -> None:
+        """Let the workers go."""
+        ...
+
+
+class Clock(Protocol):
+    """Where time comes from, so that a test can hand in its own."""
+
+    def now(self) -> float:
+        """Seconds since the epoch, for records."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never go back, for intervals."""
+        ...

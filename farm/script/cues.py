@@ -1,0 +1,52 @@
+"""Camera cues and transitions, as screenplays write them."""
+
+from __future__ import annotations
+
+import re
+
+# In this order: the first that is found names the move.
+_CAMERA: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (name, re.compile(pattern, re.IGNORECASE))
+    for name, pattern in (
+        ("push in", r"\b(push(es|ing)?|zoom(s|ing)?|doll(y|ies)|track(s|ing)?|moves?)\s+in\b"),
+        ("pull out", r"\b(pull(s|ing)?|zoom(s|ing)?|doll(y|ies))\s+(out|back)\b"),
+        ("pan", r"\bpan(s|ning)?\b"),
+        ("tilt", r"\btilt(s|ing)?\s+(up|down)\b"),
+        ("tracking", r"\btracking\s+shot\b|\bthe\s+camera\s+(follows|tracks)\b"),
+        ("static", r"\bstatic(\s+shot)?\b|\bthe\s+camera\s+is\s+still\b|\blocked[- ]off\b"),
+    )
+)
+# A cue that begins a new camera set-up inside one paragraph.
+_SETUP = re.compile(
+    r"(?<=[.!?])\s+(?=(?:CLOSE(?:[- ]UP)?(?: ON)?|ANGLE ON|WIDE(?: SHOT| ON)?|INSERT|POV|BACK TO|"
+    r"REVERSE(?: ANGLE)?|AERIAL(?: SHOT)?|NEW ANGLE)\b)"
+)
+_HARD_CUT = re.compile(r"\b(cut|jump cut|smash cut|match cut|back)\b", re.IGNORECASE)
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'“])")
+LONG_WORDS = 45
+
+
+def camera_move(text: str) -> str | None:
+    """Name the camera move a passage asks for, if it asks for one."""
+    return next((name for name, pattern in _CAMERA if pattern.search(text)), None)
+
+
+def is_cut(transition: str) -> bool:
+    """Whether a transition is played as a hard cut, which needs no frames of its own."""
+    return _HARD_CUT.search(transition) is not None
+
+
+def split_setups(text: str) -> list[str]:
+    """Split a paragraph of action where the camera is set up anew, and where it runs on too long.
+
+    A paragraph is one shot, as screenwriters mean it, unless it says otherwise or holds more than
+    LONG_WORDS words, in which case its sentences are shared out evenly.
+    """
+    parts: list[str] = []
+    for setup in _SETUP.split(text):
+        words = len(setup.split())
+        sentences = _SENTENCE.split(setup)
+        pieces = min(len(sentences), -(-words // LONG_WORDS))
+        cuts = [round(index * len(sentences) / pieces) for index in range(pieces + 1)]
+        parts += [" ".join(sentences[a:b]) for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [part for part in parts if part.strip()]

@@ -1,0 +1,58 @@
+"""How long a shot lasts: as the script says, or by the length of what happens and what is said."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from farm.errors import BadInput
+from farm.script.model import MAX_SHOT_SECONDS, Source
+
+NOTE = re.compile(r"\[\[\s*([^\[\]]*?)\s*\]\]")
+_SECONDS = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*(s|sec|secs|second|seconds|min|m|minutes)")
+
+# A page of a screenplay is a minute: about 180 words of action, read at the pace it is seen.
+SECONDS_A_WORD = Fraction(1, 3)
+SHORTEST, LONGEST = Fraction(3), Fraction(12)
+# Speech on film runs at about 150 words a minute.
+SECONDS_A_SPOKEN_WORD = Fraction(2, 5)
+
+
+def parse_seconds(text: str, source: Source) -> Fraction | None:
+    """Read "8s", "2.5 s" or "1 min"; None if the text is no duration at all.
+
+    Raises:
+        BadInput: when it is one, but not more than nothing and at most MAX_SHOT_SECONDS.
+    """
+    match = _SECONDS.fullmatch(text.strip().lower())
+    if match is None:
+        return None
+    seconds = Fraction(match[1]) * (60 if match[2].startswith("m") else 1)
+    check_seconds(seconds, source)
+    return seconds
+
+
+def check_seconds(seconds: Fraction, source: Source) -> None:
+    if not 0 < seconds <= MAX_SHOT_SECONDS:
+        raise BadInput(
+            f"{source}: a shot of {float(seconds):g} seconds cannot be made: "
+            f"give more than 0 and at most {MAX_SHOT_SECONDS} seconds"
+        )
+
+
+def noted_seconds(raw: str, source: Source) -> Fraction | None:
+    """Find a duration among the notes of a passage (`[[8s]]`); the last one counts."""
+    found = [parse_seconds(note, source) for note in NOTE.findall(raw)]
+    durations = [seconds for seconds in found if seconds is not None]
+    return durations[-1] if durations else None
+
+
+def action_seconds(text: str) -> Fraction:
+    """Guess how long a passage of action lasts."""
+    return min(LONGEST, max(SHORTEST, len(text.split()) * SECONDS_A_WORD))
+
+
+def speech_seconds(text: str) -> Fraction:
+    """Guess how long it takes to say something, with a breath after it."""
+    return len(text.split()) * SECONDS_A_SPOKEN_WORD + Fraction(1, 2)
+

@@ -1,0 +1,107 @@
+"""What a script parses to (a screenplay) and what the director makes of it (shots)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+MAX_BYTES = 2_000_000  # ten times a feature-length screenplay
+MAX_SHOTS = 20_000
+MAX_SHOT_SECONDS = 600
+
+Continuity = Literal["auto", "cut", "chain"]
+CONTINUITIES: tuple[Continuity, ...] = ("auto", "cut", "chain")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The lines a thing came from, counted from 1, both included."""
+
+    file: str
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        return f"{self.file}, line {self.first}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """A paragraph of what is seen. `seconds` where the script says how long (`[[8s]]`)."""
+
+    text: str
+    source: Source
+    seconds: Fraction | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speech:
+    """Words somebody says."""
+
+    character: str
+    text: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """A transition as written, such as "DISSOLVE TO:"."""
+
+    text: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """A scene: its heading as written, its locked number if it has one, and what happens in it."""
+
+    heading: str
+    number: str | None
+    elements: tuple[Action | Speech | Transition, ...]
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfilmed:
+    """A passage that was not filmed, and why."""
+
+    text: str
+    why: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Screenplay:
+    """A parsed screenplay, in the order of the script."""
+
+    title: str | None
+    scenes: tuple[Scene, ...]
+    unfilmed: tuple[Unfilmed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shot:
+    """One camera take.
+
+    `id` is locked like a shooting script's; `scene` groups the shots that share a look; `frames`
+    counts frames of the film; `seed` and `continuity` are None where the film's own apply.
+    """
+
+    id: str
+    scene: str
+    prompt: str
+    frames: int
+    source: Source
+    camera: str | None = None
+    seed: int | None = None
+    continuity: Continuity | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShotList:
+    """All the shots of a film, in order, and what could not be filmed."""
+
+    title: str | None
+    shots: tuple[Shot, ...]
+    unfilmed: tuple[Unfilmed, ...] = ()

@@ -1,0 +1,58 @@
+"""Any script file to shots, by the ending of its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import PurePath
+
+from farm.errors import BadInput
+from farm.script.director import direct
+from farm.script.fountain import read_fountain
+from farm.script.model import MAX_BYTES, ShotList
+from farm.script.shotlist import read_shot_list
+
+Reader = Callable[[str, str, Fraction], ShotList]
+
+
+def _fountain(text: str, file: str, rate: Fraction) -> ShotList:
+    return direct(read_fountain(text, file), rate)
+
+
+READERS: dict[str, Reader] = {
+    ".fountain": _fountain,
+    ".spmd": _fountain,
+    ".yaml": lambda text, file, rate: read_shot_list(text, file, rate, is_json=False),
+    ".yml": lambda text, file, rate: read_shot_list(text, file, rate, is_json=False),
+    ".json": lambda text, file, rate: read_shot_list(text, file, rate, is_json=True),
+}
+
+
+def check_kind(file: str) -> Reader:
+    """Return the reader for a file name. Raises BadInput for a kind that is not read."""
+    ending = PurePath(file).suffix.lower()
+    if ending not in READERS:
+        kinds = ", ".join(sorted(READERS))
+        raise BadInput(f"{file}: scripts of kind {ending or '(no ending)'!r} are not read; these are: {kinds}")
+    return READERS[ending]
+
+
+def read_script(data: bytes, file: str, rate: Fraction) -> ShotList:
+    """Read a script's bytes into shots.
+
+    Raises:
+        BadInput: for an unknown kind, a file that is empty, binary or too large, or what its
+            reader refuses; the sentence names the file and, where there is one, the line.
+    """
+    reader = check_kind(file)
+    if len(data) > MAX_BYTES:
+        raise BadInput(f"{file}: it has {len(data):,} bytes; a script may have {MAX_BYTES:,}")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{file}: not a text file in UTF-8 (byte {error.start}): save it as UTF-8") from error
+    if any(ord(letter) < 32 and letter not in "\t\n\r\f" for letter in text):
+        raise BadInput(f"{file}: it holds control characters, so it is no text file")
+    if not text.strip():
+        raise BadInput(f"{file}: the file is empty")
+    return reader(text, file, rate)

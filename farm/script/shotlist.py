@@ -1,0 +1,187 @@
+"""Shot lists in YAML or JSON, read with the line of every value.
+
+    title: The Crossing
+    style: cut paper
+    shots:
+      - id: 12A                # optional, locked
+        scene: harbour         # optional: shots of one scene share a look
+        prompt: A red boat sails on across the sea at sunset.
+        duration: 8s           # or frames: 128
+        camera: push in        # optional
+        seed: 7                # optional
+        continuity: chain      # optional: auto, cut or chain
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from fractions import Fraction
+from typing import Any
+
+import yaml
+
+from farm.errors import BadInput, suggest
+from farm.script.durations import action_seconds, check_seconds, parse_seconds
+from farm.script.model import CONTINUITIES, MAX_SHOTS, Shot, ShotList, Source
+from farm.timebase import frames_in
+
+_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,31}")
+_FILM_KEYS = {"title", "style", "shots"}
+_SHOT_KEYS = {"id", "scene", "prompt", "duration", "frames", "camera", "seed", "continuity"}
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MAX_DEPTH = 20
+_MAX_PROMPT = 4000
+
+
+def _compose(text: str, file: str) -> yaml.Node:
+    """Parse to nodes, refusing what could grow: aliases, tags, deep nesting."""
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=_LOADER):
+            line = event.start_mark.line + 1
+            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+                raise BadInput(f"{file}, line {line}: anchors and aliases (& and *) are not taken: write it out")
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            if depth > _MAX_DEPTH:
+                raise BadInput(f"{file}, line {line}: nested more than {_MAX_DEPTH} deep")
+        node = yaml.compose(text, Loader=_LOADER)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "cannot be read"
+        raise BadInput(f"{file}{where}: not valid YAML: {problem}") from error
+    if node is None:
+        raise BadInput(f"{file}: the file is empty: write `shots:` with at least one shot")
+    return node
+
+
+def _fields(node: yaml.Node, known: set[str], file: str, what: str) -> dict[str, yaml.Node]:
+    line = node.start_mark.line + 1
+    if not isinstance(node, yaml.MappingNode):
+        raise BadInput(f"{file}, line {line}: {what} must be a mapping of keys, such as `prompt: …`")
+    fields: dict[str, yaml.Node] = {}
+    for key, value in node.value:
+        line = key.start_mark.line + 1
+        name = str(getattr(key, "value", ""))
+        if name not in known:
+            raise BadInput(f"{file}, line {line}: {what} takes no key {name!r}: {suggest(name, known)}")
+        if name in fields:
+            raise BadInput(f"{file}, line {line}: {name!r} is given twice")
+        fields[name] = value
+    return fields
+
+
+class _Reader:
+    def __init__(self, file: str, rate: Fraction) -> None:
+        self.file, self.rate = file, rate
+
+    def source(self, node: yaml.Node) -> Source:
+        first = node.start_mark.line + 1
+        last = max(first, node.end_mark.line + (1 if node.end_mark.column else 0))
+        return Source(file=self.file, first=first, last=last)
+
+    def text(self, node: yaml.Node, name: str, limit: int = 200) -> str:
+        source = self.source(node)
+        if not isinstance(node, yaml.ScalarNode):
+            raise BadInput(f"{source}: {name} must be text")
+        text = " ".join(node.value.split())
+        if not text:
+            raise BadInput(f"{source}: {name} is empty")
+        if len(text) > limit:
+            raise BadInput(f"{source}: {name} has {len(text)} characters; at most {limit} are taken")
+        return text
+
+    def whole(self, node: yaml.Node, name: str, most: int) -> int:
+        word, source = self.text(node, name), self.source(node)
+        if not re.fullmatch(r"[0-9]{1,12}", word) or int(word) > most:
+            raise BadInput(f"{source}: {name} must be a whole number from 0 to {most}, not {word!r}")
+        return int(word)
+
+    def frames(self, fields: dict[str, yaml.Node], prompt: str, source: Source) -> int:
+        if "duration" in fields and "frames" in fields:
+            raise BadInput(f"{source}: give duration or frames, not both")
+        if "frames" in fields:
+            where = self.source(fields["frames"])
+            frames = self.whole(fields["frames"], "frames", 10**9)
+            check_seconds(Fraction(frames) / self.rate, where)
+            return frames
+        if "duration" in fields:
+            where = self.source(fields["duration"])
+            word = self.text(fields["duration"], "duration")
+            seconds = parse_seconds(word, where)
+            if seconds is None:
+                raise BadInput(f"{where}: {word!r} is no duration: write one like 8s or 2.5s")
+            return frames_in(seconds, self.rate)
+        return frames_in(action_seconds(prompt), self.rate)
+
+    def shot(self, node: yaml.Node, index: int, style: str | None) -> Shot:
+        fields = _fields(node, _SHOT_KEYS, self.file, "a shot")
+        source = self.source(node)
+        if "prompt" not in fields:
+            raise BadInput(f"{source}: the shot has no prompt: say what is seen")
+        prompt = self.text(fields["prompt"], "prompt", _MAX_PROMPT)
+        shot_id = str(index + 1)
+        if "id" in fields:
+            shot_id = self.text(fields["id"], "id").upper()
+            if not _ID.fullmatch(shot_id):
+                raise BadInput(f"{self.source(fields['id'])}: {shot_id!r} is no shot id: use letters, digits, '.' and '-'")
+        continuity = None
+        if "continuity" in fields:
+            word = self.text(fields["continuity"], "continuity")
+            continuity = next((way for way in CONTINUITIES if way == word), None)
+            if continuity is None:
+                where = self.source(fields["continuity"])
+                raise BadInput(f"{where}: there is no continuity {word!r}: {suggest(word, CONTINUITIES)}")
+        camera = self.text(fields["camera"], "camera") if "camera" in fields else None
+        parts = [style, prompt, f"The camera: {camera}" if camera else None]
+        return Shot(
+            id=shot_id,
+            scene=self.text(fields["scene"], "scene") if "scene" in fields else shot_id,
+            prompt=" ".join(part.rstrip(".") + "." for part in parts if part),
+            frames=self.frames(fields, prompt, source),
+            source=source,
+            camera=camera,
+            seed=self.whole(fields["seed"], "seed", 2**63 - 1) if "seed" in fields else None,
+            continuity=continuity,
+        )
+
+
+def read_shot_list(text: str, file: str, rate: Fraction, *, is_json: bool) -> ShotList:
+    """Read a shot list at a frame rate.
+
+    Raises:
+        BadInput: naming file, line and key, for whatever is not as the module's text says.
+    """
+    if is_json:
+        try:
+            json.loads(text)
+        except (ValueError, RecursionError) as error:
+            line = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+            problem = error.msg if isinstance(error, json.JSONDecodeError) else "too deeply nested"
+            raise BadInput(f"{file}{line}: not valid JSON: {problem}") from error
+        # JSON is YAML but for tabs, which are only white space there (a JSON string holds none).
+        text = text.replace("\t", " ")
+    film = _fields(_compose(text, file), _FILM_KEYS, file, "a shot list")
+    if "shots" not in film:
+        raise BadInput(f"{file}: there is no `shots:` in it: list at least one shot")
+    node = film["shots"]
+    if not isinstance(node, yaml.SequenceNode) or not node.value:
+        line = node.start_mark.line + 1
+        raise BadInput(f"{file}, line {line}: `shots:` must be a list of at least one shot")
+    if len(node.value) > MAX_SHOTS:
+        raise BadInput(f"{file}: it lists {len(node.value)} shots; at most {MAX_SHOTS} go into one film")
+    reader = _Reader(file, rate)
+    style = reader.text(film["style"], "style", 1000) if "style" in film else None
+    shots = tuple(reader.shot(item, index, style) for index, item in enumerate(node.value))
+    first: dict[str, Shot] = {}
+    for shot in shots:
+        if shot.id in first:
+            where = first[shot.id].source.first
+            raise BadInput(f"{shot.source}: shot id {shot.id} is already that of line {where}")
+        first[shot.id] = shot
+    title = reader.text(film["title"], "title") if "title" in film else None
+    return ShotList(title=title, shots=shots)
