@@ -164,6 +164,8 @@ class _Builder:
                 "context_level": sampling.context_level if chained else None,
                 "width": output.width,
                 "height": output.height,
+                "spatial_stride": family.spatial_stride,
+                "rate": family.rate,
                 "steps": sampling.steps,
                 "guidance": sampling.guidance,
                 "shift": sampling.shift,

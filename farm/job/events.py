@@ -1,0 +1,123 @@
+"""What can happen to a job, as it is written to the journal. Every event carries its time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from farm.errors import StoreError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A driver began, or began again, to render this plan. What was leased before is void."""
+
+    at: float
+    plan: str
+    run: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A task was found committed in the store."""
+
+    at: float
+    task: str
+    generation: int
+    output: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spoiled:
+    """A task's commits up to this generation cannot be used; the next one is open."""
+
+    at: float
+    task: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    at: float
+    worker: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    at: float
+    worker: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """An attempt ended with a commit, its own or the one that was there first."""
+
+    at: float
+    worker: str
+    task: str
+    attempt: int
+    generation: int
+    output: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """An attempt ended without a commit.
+
+    `fault` is "task" (uses up one of its tries), "infrastructure" (does not) or "corrupt" (an input,
+    `corrupt`, is not what its hash says, so the task that made it must run again).
+    """
+
+    at: float
+    worker: str
+    task: str
+    attempt: int
+    fault: str
+    message: str
+    corrupt: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """Time passed: what was waiting for it may start."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopping:
+    """The user asked to stop: nothing new is started."""
+
+    at: float
+    reason: str
+
+
+Event = Planned | Found | Spoiled | Joined | Lost | Finished | Failed | Tick | Stopping
+_KINDS: dict[str, type[Any]] = {
+    kind.__name__.lower(): kind
+    for kind in (Planned, Found, Spoiled, Joined, Lost, Finished, Failed, Tick, Stopping)
+}
+
+
+def encode(events: Iterable[Event]) -> bytes:
+    """Write events as JSON lines."""
+    lines = [
+        json.dumps({"event": type(event).__name__.lower(), **asdict(event)}, separators=(",", ":"))
+        for event in events
+    ]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def decode(data: bytes) -> list[Event]:
+    """Read events back. Raises StoreError for a line that is none."""
+    events: list[Event] = []
+    for line in data.decode().splitlines():
+        try:
+            fields = json.loads(line)
+            events.append(_KINDS[fields.pop("event")](**fields))
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"the journal holds a line that is no event: {line[:80]!r}") from error
+    return events

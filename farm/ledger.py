@@ -1,0 +1,175 @@
+"""What a store holds for Longtake: blobs at their own hash, commits, and each film's journal.
+
+Works over any BlobStore, so the driver and every worker keep the same books.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from farm.errors import AnotherDriver, CorruptBlob, NotFound, StoreError
+from farm.job import events
+from farm.plan.plan import Plan
+from farm.ports import BlobRef, BlobStore, Commit
+
+_CHUNK = 1 << 20
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file, read a piece at a time."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_CHUNK):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+class Blobs:
+    """Bytes by their hash; every read is verified."""
+
+    def __init__(self, store: BlobStore) -> None:
+        self.store = store
+
+    def put(self, source: bytes | Path) -> BlobRef:
+        """Store bytes or a file, once: what is there already is not written again."""
+        if isinstance(source, bytes):
+            digest, size = hashlib.sha256(source).hexdigest(), len(source)
+        else:
+            digest, size = hash_file(source), source.stat().st_size
+        ref = BlobRef(key=f"blobs/{digest}", sha256=digest, num_bytes=size)
+        if not self.has(ref):
+            self.store.put(ref.key, source)
+        return ref
+
+    def has(self, ref: BlobRef) -> bool:
+        """Whether the blob is there with the right number of bytes (its hash is checked on reading)."""
+        info = self.store.stat(ref.key)
+        return info is not None and info.num_bytes == ref.num_bytes
+
+    def get(self, ref: BlobRef) -> bytes:
+        """Read a blob. Raises CorruptBlob when it is missing or not what its name promises."""
+        try:
+            data = self.store.get(ref.key)
+        except NotFound as error:
+            raise CorruptBlob(ref.sha256, "is missing") from error
+        if hashlib.sha256(data).hexdigest() != ref.sha256:
+            self._discard(ref)
+        return data
+
+    def fetch(self, ref: BlobRef, target: Path) -> None:
+        """Copy a blob to a file. Raises CorruptBlob as `get` does."""
+        try:
+            self.store.fetch(ref.key, target)
+        except NotFound as error:
+            raise CorruptBlob(ref.sha256, "is missing") from error
+        if hash_file(target) != ref.sha256:
+            target.unlink()
+            self._discard(ref)
+
+    def _discard(self, ref: BlobRef) -> None:
+        """Take wrong bytes out of the way, or the right ones could never be written in their place."""
+        self.store.delete(ref.key)
+        raise CorruptBlob(ref.sha256, "was altered or cut short")
+
+
+class Commits:
+    """Finished tasks by recipe key and generation: the first commit of a generation wins."""
+
+    def __init__(self, store: BlobStore) -> None:
+        self.store = store
+
+    def write(self, commit: Commit) -> Commit:
+        """Commit a task, and return the commit that counts: this one, or one there before it.
+
+        A commit that was made from other inputs does not count; the next generation is open then.
+        """
+        while True:
+            data = json.dumps(asdict(commit), sort_keys=True).encode()
+            if self.store.create_if_absent(_commit_key(commit.key, commit.generation), data):
+                return commit
+            winner = self.read(commit.key, commit.generation)
+            if winner.inputs == commit.inputs:
+                return winner
+            commit = replace(commit, generation=commit.generation + 1)
+
+    def read(self, key: str, generation: int) -> Commit:
+        """Read one commit. Raises NotFound, or StoreError for one that cannot be understood."""
+        data = self.store.get(_commit_key(key, generation))
+        try:
+            fields = json.loads(data)
+            fields["outputs"] = {name: BlobRef(**ref) for name, ref in fields["outputs"].items()}
+            fields["inputs"] = tuple(fields["inputs"])
+            return Commit(**fields)
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"commit {key[:12]}/{generation} cannot be understood") from error
+
+    def latest(self) -> dict[str, int]:
+        """The newest generation of every committed key."""
+        newest: dict[str, int] = {}
+        for info in self.store.list("commits/"):
+            _, key, generation = info.key.split("/")
+            newest[key] = max(int(generation), newest.get(key, -1))
+        return newest
+
+
+def _commit_key(key: str, generation: int) -> str:
+    return f"commits/{key}/{generation:06d}"
+
+
+def reusable(plan: Plan, blobs: Blobs, commits: Commits) -> Iterator[tuple[str, Commit | int]]:
+    """Say of every committed task of a plan whether its commit can be used, in the plan's order.
+
+    Yields (task id, commit) where it can, and (task id, generation) where the newest commit cannot:
+    an output is gone, or it consumed other bytes than its needs have now.
+    """
+    newest = commits.latest()
+    outputs: dict[str, str] = {}
+    for task in plan.tasks:
+        if task.key not in newest:
+            continue
+        generation = newest[task.key]
+        needs = tuple(outputs.get(need, "") for need in task.needs)
+        try:
+            commit = commits.read(task.key, generation)
+        except StoreError:
+            yield task.id, generation
+            continue
+        if commit.inputs == needs and all(blobs.has(ref) for ref in commit.outputs.values()):
+            outputs[task.id] = commit.main.sha256
+            yield task.id, commit
+        elif all(needs):
+            yield task.id, generation
+
+
+class Journal:
+    """A film's journal: numbered batches of events, each number created once.
+
+    The numbers are the fence: a driver that finds its next number taken has been replaced and must
+    stop, whatever it believes.
+    """
+
+    def __init__(self, store: BlobStore, film: str) -> None:
+        self.store, self.prefix = store, f"films/{film}/journal/"
+        self.film = film
+        numbers = [int(info.key.removeprefix(self.prefix)) for info in store.list(self.prefix)]
+        self.next = max(numbers, default=-1) + 1
+
+    def append(self, batch: Iterable[events.Event]) -> None:
+        """Write a batch durably. Raises AnotherDriver when its number is taken."""
+        if not self.store.create_if_absent(f"{self.prefix}{self.next:09d}", events.encode(batch)):
+            raise AnotherDriver(
+                f"another driver has taken over the film {self.film!r}; this one stops, "
+                "and everything it committed is kept"
+            )
+        self.next += 1
+
+    def read(self) -> list[events.Event]:
+        """All events, in order."""
+        found: list[events.Event] = []
+        for info in self.store.list(self.prefix):
+            found += events.decode(self.store.get(info.key))
+        return found

@@ -1,0 +1,84 @@
+"""The one denoising loop: walk the rows of a continuity matrix."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from farm.errors import Interrupted
+from farm.models.matrix import Levels, Row
+
+
+class Solver(Protocol):
+    """One step of a sampler; diffusers' schedulers are such."""
+
+    def step(self, model_output: Tensor, timestep: Any, sample: Tensor, return_dict: bool) -> Any: ...
+
+
+Network = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(latents [1, z, f, h, w], timesteps [1, f], text [1, tokens, width]) -> velocity like the latents."""
+
+
+def levels_of(scheduler: Any, steps: int) -> Levels:
+    """Set a diffusers scheduler to `steps` steps and read its schedule off it."""
+    scheduler.set_timesteps(steps)
+    sigmas = scheduler.sigmas[: len(scheduler.timesteps)]
+    return Levels(
+        [float(sigma) for sigma in sigmas], [int(timestep) for timestep in scheduler.timesteps]
+    )
+
+
+def denoise(
+    network: Network,
+    scheduler: Any,
+    rows: Sequence[Row],
+    noise: Tensor,
+    *,
+    prompt: Tensor,
+    negative: Tensor,
+    guidance: float,
+    given: Tensor | None = None,
+    context_noise: Callable[[int], Tensor] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Tensor:
+    """Denoise one window and return its latents, float32 [1, z, f, h, w] like `noise`.
+
+    `given` ([1, z, g, h, w], clean) fills the first g columns, which no row may update; at every
+    step it is held at its row's level with `context_noise(step)` (same shape; clean without it).
+    Given columns never enter the solver: its state belongs to the columns it updates, which all
+    follow one schedule.
+    Guidance is classifier-free (Ho and Salimans, 2022), the prompt first, then the negative.
+
+    Raises:
+        Interrupted: within one step of `stopped()` turning true.
+        FloatingPointError: when the network's answer is not finite.
+    """
+    first = 0 if given is None else given.shape[2]
+    solver = copy.deepcopy(scheduler)
+    latents = noise.clone()
+    if given is not None:
+        latents[:, :, :first] = given
+    for index, row in enumerate(rows):
+        if stopped():
+            raise Interrupted("stopped between two denoising steps")
+        if any(row.update[:first]) or not all(row.update[first:]):
+            raise ValueError("the rows must update just the columns that are not given")
+        window = latents.clone()
+        if given is not None and context_noise is not None:
+            held = torch.tensor(row.sigma[:first], device=latents.device).view(1, 1, -1, 1, 1)
+            window[:, :, :first] = (1 - held) * given + held * context_noise(index)
+        timesteps = torch.tensor([row.timestep], device=latents.device)
+        velocity = network(window, timesteps, prompt)
+        if guidance > 1:
+            without = network(window, timesteps, negative)
+            velocity = without + guidance * (velocity - without)
+        if not torch.isfinite(velocity).all():
+            raise FloatingPointError(f"the network's answer at step {index + 1} is not finite")
+        latents[:, :, first:] = solver.step(
+            velocity[:, :, first:], solver.timesteps[index], latents[:, :, first:], return_dict=False
+        )[0]
+    return latents

@@ -1,0 +1,171 @@
+"""The SkyReels-V2 diffusion-forcing family, of which papercut is a small one.
+
+Stock diffusers and transformers classes over safetensors; the loop and the noise are ours. Follows
+diffusers' `SkyReelsV2DiffusionForcingPipeline` in synchronous mode, to which the tests hold it equal.
+"""
+
+from __future__ import annotations
+
+import html
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import (
+    AutoencoderKLWan,
+    SkyReelsV2Transformer3DModel,
+    UniPCMultistepScheduler,
+)
+from diffusers.utils import logging as diffusers_logging
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import AutoTokenizer, UMT5EncoderModel
+
+from farm.models.decode import stream_frames, to_pixels
+from farm.models.denoise import Network, denoise, levels_of
+from farm.models.matrix import Row, chain, cut
+from farm.models.noise import NoiseSource
+from farm.models.tensors import pack, unpack
+from farm.ports import Recipe
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# It advises installing a package at each load; that is for the installation guide.
+diffusers_logging.get_logger("diffusers.models.modeling_utils").setLevel(logging.ERROR)
+
+
+class SkyReelsV2:
+    """A VideoModel. Parts are loaded when first needed, and the text encoder let go after its work."""
+
+    def __init__(self, folder: Path, device: str) -> None:
+        self.folder, self.device = folder, torch.device(device)
+        self._parts: dict[str, Any] = {}
+
+    def _load(self, name: str, kind: Any, dtype: torch.dtype) -> Any:
+        if name not in self._parts:
+            part = kind.from_pretrained(
+                self.folder, subfolder=name, torch_dtype=dtype, use_safetensors=True
+            )
+            self._parts[name] = part.to(self.device).eval().requires_grad_(False)
+        return self._parts[name]
+
+    @torch.no_grad()
+    def embed(self, recipe: Recipe) -> bytes:
+        torch.set_num_threads(recipe["threads"])
+        if "tokenizer" not in self._parts:
+            self._parts["tokenizer"] = AutoTokenizer.from_pretrained(
+                self.folder, subfolder="tokenizer", trust_remote_code=False
+            )
+        encoder = self._load("text_encoder", UMT5EncoderModel, DTYPES[recipe["dtype"]])
+        return pack(
+            encode_text(self._parts["tokenizer"], encoder, recipe["text"], recipe["tokens"])
+        )
+
+    @torch.no_grad()
+    def denoise(
+        self,
+        recipe: Recipe,
+        *,
+        prompt: bytes,
+        negative: bytes,
+        before: bytes | None,
+        stopped: Callable[[], bool],
+    ) -> bytes:
+        torch.set_num_threads(recipe["threads"])
+        self._parts.pop("text_encoder", None)
+        dtype = DTYPES[recipe["dtype"]]
+        transformer = self._load("transformer", SkyReelsV2Transformer3DModel, dtype)
+        scheduler = UniPCMultistepScheduler.from_pretrained(
+            self.folder, subfolder="scheduler", flow_shift=recipe["shift"]
+        )
+        start, stop = recipe["span"]
+        columns, given = stop - start, recipe["given"]
+        levels = levels_of(scheduler, recipe["steps"])
+        source = NoiseSource(
+            seed=recipe["seed"],
+            shot=recipe["shot"],
+            scene_seed=recipe["scene_seed"],
+            scene=recipe["scene"],
+            scene_share=recipe["scene_noise"],
+        )
+        stride = recipe["spatial_stride"]
+        shape = (
+            transformer.config.in_channels,
+            recipe["height"] // stride,
+            recipe["width"] // stride,
+        )
+        tail: Tensor | None = None
+        context: Callable[[int], Tensor] | None = None
+        rows: tuple[Row, ...]
+        if recipe["way"] == "chain":
+            if before is None:
+                raise ValueError("a chained segment needs the latents of the segment before it")
+            tail = unpack(before)[:, :, -given:].to(self.device)
+            rows = chain(levels, columns, given, recipe["context_level"])
+            held = self._tensor(source.context(start, start + given, shape))
+            context = lambda step: held  # noqa: E731
+        else:
+            rows = cut(levels, columns)
+        latents = denoise(
+            network_of(transformer, dtype, Fraction(recipe["rate"])),
+            scheduler,
+            rows,
+            self._tensor(source.initial(start, stop, shape)),
+            prompt=unpack(prompt).to(self.device),
+            negative=unpack(negative).to(self.device),
+            guidance=recipe["guidance"],
+            given=tail,
+            context_noise=context,
+            stopped=stopped,
+        )
+        return pack(latents[:, :, given:])
+
+    def _tensor(self, array: NDArray[np.float32]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array))[None].to(self.device)
+
+    def decode(self, recipe: Recipe, latents: Sequence[bytes]) -> Iterator[NDArray[np.uint8]]:
+        torch.set_num_threads(recipe["threads"])
+        # The autoencoder stays in float32, as the published pipelines run it: half precision bands.
+        vae = self._load("vae", AutoencoderKLWan, torch.float32)
+        for frames in stream_frames(vae, (unpack(data) for data in latents)):
+            yield from to_pixels(frames)
+
+
+def network_of(transformer: Any, dtype: torch.dtype, rate: Fraction) -> Network:
+    """Wrap a SkyReels-V2 transformer as the loop's network."""
+    fps = [0 if rate == 16 else 1]
+
+    def network(latents: Tensor, timesteps: Tensor, text: Tensor) -> Tensor:
+        velocity: Tensor = transformer(
+            hidden_states=latents.to(dtype),
+            timestep=timesteps,
+            encoder_hidden_states=text.to(dtype),
+            enable_diffusion_forcing=True,
+            fps=fps,
+            return_dict=False,
+        )[0]
+        return velocity.float()
+
+    return network
+
+
+def encode_text(tokenizer: Any, encoder: Any, text: str, tokens: int) -> Tensor:
+    """Encode one text: [1, tokens, width], zero behind its end, as these families are trained."""
+    clean = re.sub(r"\s+", " ", html.unescape(html.unescape(text))).strip()
+    inputs = tokenizer(
+        [clean],
+        padding="max_length",
+        max_length=tokens,
+        truncation=True,
+        add_special_tokens=True,
+        return_attention_mask=True,
+        return_tensors="pt",
+    )
+    device = next(encoder.parameters()).device
+    mask = inputs.attention_mask.to(device)
+    states: Tensor = encoder(inputs.input_ids.to(device), mask).last_hidden_state
+    return states * mask[..., None].to(states.dtype)

@@ -1,0 +1,155 @@
+"""The embedded store: a folder. `films/<film>/x` is `<root>/<film>/x`, where people look for it;
+everything else lives under `<root>/.longtake/`.
+
+A write is a temporary file, flushed to the disk, then moved into place: a rename for what may be
+replaced, a hard link for what must be created once, since a rename is not exclusive and a link is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from farm.errors import NotFound, StoreError
+from farm.ports import ObjectInfo
+
+_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._=@-]{0,199}")
+_HIDDEN = ".longtake"
+
+
+class DirectoryStore:
+    """A BlobStore over a folder, safe for many processes of one machine (or one shared disk)."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        try:
+            (self.root / _HIDDEN / "tmp").mkdir(parents=True, exist_ok=True)
+            if not os.access(self.root / _HIDDEN / "tmp", os.W_OK):
+                raise PermissionError(errno.EACCES, "permission denied")
+        except OSError as error:
+            raise StoreError(
+                f"the store folder {self.root} cannot be written ({_reason(error)}): "
+                "choose another with store.root=FOLDER"
+            ) from error
+
+    def _path(self, key: str) -> Path:
+        parts = key.split("/")
+        if not all(_PART.fullmatch(part) for part in parts):
+            raise StoreError(f"{key!r} is no key of a store")
+        if parts[0] == "films" and len(parts) > 2:
+            return self.root.joinpath(*parts[1:])
+        return self.root.joinpath(_HIDDEN, *parts)
+
+    def _temporary(self, source: bytes | Path) -> Path:
+        temporary = self.root / _HIDDEN / "tmp" / uuid.uuid4().hex
+        try:
+            with temporary.open("xb") as file:
+                if isinstance(source, bytes):
+                    file.write(source)
+                else:
+                    with source.open("rb") as original:
+                        shutil.copyfileobj(original, file, 1 << 20)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise StoreError(f"cannot write to {self.root}: {_reason(error)}") from error
+        return temporary
+
+    def put(self, key: str, source: bytes | Path) -> None:
+        path, temporary = self._path(key), self._temporary(source)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(temporary, path)
+            _sync_folder(path.parent)
+        except OSError as error:
+            raise StoreError(f"cannot write {path}: {_reason(error)}") from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def create_if_absent(self, key: str, data: bytes) -> bool:
+        path, temporary = self._path(key), self._temporary(data)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.link(temporary, path)
+            _sync_folder(path.parent)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise StoreError(f"cannot write {path}: {_reason(error)}") from error
+        finally:
+            temporary.unlink(missing_ok=True)
+        return True
+
+    def get(self, key: str) -> bytes:
+        path = self._path(key)
+        try:
+            return path.read_bytes()
+        except FileNotFoundError as error:
+            raise NotFound(f"there is no {key} in {self.root}") from error
+        except OSError as error:
+            raise StoreError(f"cannot read {path}: {_reason(error)}") from error
+
+    def fetch(self, key: str, target: Path) -> None:
+        path = self._path(key)
+        try:
+            shutil.copyfile(path, target)
+        except FileNotFoundError as error:
+            raise NotFound(f"there is no {key} in {self.root}") from error
+        except OSError as error:
+            raise StoreError(f"cannot copy {path}: {_reason(error)}") from error
+
+    def stat(self, key: str) -> ObjectInfo | None:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return ObjectInfo(key, self._path(key).stat().st_size)
+        return None
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        parts = prefix.split("/")[:-1]
+        if not all(_PART.fullmatch(part) for part in parts):
+            raise StoreError(f"{prefix!r} is no prefix of a store")
+        found: list[ObjectInfo] = []
+        # Films lie beside the hidden folder, everything else in it: walk what the prefix can mean.
+        if not parts or parts[0] == "films":
+            found += _walk(self.root.joinpath(*parts[1:]), "/".join(["films", *parts[1:], ""]))
+        if not parts or parts[0] != "films":
+            found += _walk(self.root.joinpath(_HIDDEN, *parts), "/".join([*parts, ""]) if parts else "")
+        matching = (info for info in found if info.key.startswith(prefix))
+        yield from sorted(matching, key=lambda info: info.key)
+
+    def delete(self, key: str) -> None:
+        try:
+            self._path(key).unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot delete {key}: {_reason(error)}") from error
+
+    def locate(self, key: str) -> str:
+        return str(self._path(key))
+
+
+def _walk(start: Path, base: str) -> Iterator[ObjectInfo]:
+    for folder, folders, names in os.walk(start):
+        folders[:] = [name for name in folders if name not in (_HIDDEN, "tmp")]
+        for name in names:
+            path = Path(folder, name)
+            with contextlib.suppress(FileNotFoundError):
+                yield ObjectInfo(base + path.relative_to(start).as_posix(), path.stat().st_size)
+
+
+def _sync_folder(folder: Path) -> None:
+    """A name is only safe once its folder is on the disk too."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

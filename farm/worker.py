@@ -1,0 +1,153 @@
+"""Run one task: the same function in one process, in an actor, and in a test."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from farm.errors import CorruptBlob, Interrupted, StoreError
+from farm.ledger import Blobs, Commits
+from farm.ports import (
+    AttemptDone,
+    AttemptFailed,
+    BlobRef,
+    BlobStore,
+    Clock,
+    Commit,
+    Lease,
+    Media,
+    Recipe,
+    VideoModel,
+)
+from farm.timebase import source_frame
+
+
+class Worker:
+    """Holds what tasks need: a store, a model that stays warm, a medium. Runs one task at a time."""
+
+    def __init__(
+        self, *, store: BlobStore, model: VideoModel, media: Media, clock: Clock
+    ) -> None:
+        self.blobs, self.commits = Blobs(store), Commits(store)
+        self.model, self.media, self.clock = model, media, clock
+
+    def run(self, lease: Lease, stopped: Callable[[], bool]) -> AttemptDone | AttemptFailed:
+        """Run a leased task and commit it. Never raises: what went wrong is in the answer."""
+        try:
+            commit = self._run(lease, stopped)
+        except CorruptBlob as error:
+            return _failed(lease, "corrupt", str(error), error.sha256)
+        except (Interrupted, StoreError, ConnectionError, TimeoutError) as error:
+            return _failed(lease, "infrastructure", _sentence(error))
+        except Exception as error:  # whatever a model or an encoder throws is this task's failure
+            return _failed(lease, "task", _sentence(error))
+        return AttemptDone(
+            worker=lease.worker, task=lease.task, attempt=lease.attempt, commit=commit
+        )
+
+    def _run(self, lease: Lease, stopped: Callable[[], bool]) -> Commit:
+        started, begun = self.clock.now(), self.clock.monotonic()
+        with tempfile.TemporaryDirectory(prefix="longtake-") as folder:
+            outputs, facts = _KINDS[lease.kind](self, lease, Path(folder), stopped)
+        return self.commits.write(
+            Commit(
+                key=lease.key,
+                generation=lease.generation,
+                kind=lease.kind,
+                outputs=outputs,
+                inputs=tuple(need.output.sha256 for need in lease.needs),
+                worker=lease.worker,
+                started=started,
+                seconds=round(self.clock.monotonic() - begun, 3),
+                facts=facts,
+            )
+        )
+
+    def _embed(
+        self, lease: Lease, folder: Path, stopped: Callable[[], bool]
+    ) -> tuple[dict[str, BlobRef], dict[str, Any]]:
+        data = self.model.embed(json.loads(lease.recipe))
+        return {"embedding": self.blobs.put(data)}, {}
+
+    def _denoise(
+        self, lease: Lease, folder: Path, stopped: Callable[[], bool]
+    ) -> tuple[dict[str, BlobRef], dict[str, Any]]:
+        inputs = [self.blobs.get(need.output) for need in lease.needs]
+        data = self.model.denoise(
+            json.loads(lease.recipe),
+            prompt=inputs[0],
+            negative=inputs[1],
+            before=inputs[2] if len(inputs) > 2 else None,
+            stopped=stopped,
+        )
+        return {"latents": self.blobs.put(data)}, {}
+
+    def _finish(
+        self, lease: Lease, folder: Path, stopped: Callable[[], bool]
+    ) -> tuple[dict[str, BlobRef], dict[str, Any]]:
+        recipe = json.loads(lease.recipe)
+        latents = [self.blobs.get(need.output) for need in lease.needs]
+        target = folder / "shot.mp4"
+        frames = shown_frames(self.model.decode(recipe, latents), recipe)
+        facts = self.media.encode_shot(recipe, _until(frames, stopped), target)
+        return {"shot": self.blobs.put(target)}, facts
+
+    def _stitch(
+        self, lease: Lease, folder: Path, stopped: Callable[[], bool]
+    ) -> tuple[dict[str, BlobRef], dict[str, Any]]:
+        shots = [folder / f"{index:06d}.mp4" for index in range(len(lease.needs))]
+        for need, path in zip(lease.needs, shots, strict=True):
+            self.blobs.fetch(need.output, path)
+        film, sheet = folder / "film.mp4", folder / "sheet.png"
+        facts = self.media.stitch(json.loads(lease.recipe), shots, film, sheet)
+        return {"film": self.blobs.put(film), "sheet": self.blobs.put(sheet)}, facts
+
+
+_KINDS = {
+    "embed": Worker._embed,
+    "denoise": Worker._denoise,
+    "finish": Worker._finish,
+    "stitch": Worker._stitch,
+}
+
+
+def shown_frames(frames: Iterator[Any], recipe: Recipe) -> Iterator[Any]:
+    """Pick the frames a shot shows at the film's rate: the nearest ones, the surplus left out."""
+    source, target = Fraction(recipe["source_rate"]), Fraction(recipe["rate"])
+    number, frame = -1, None
+    for index in range(recipe["frames"]):
+        wanted = source_frame(index, source, target)
+        while number < wanted:
+            frame = next(frames, None)
+            if frame is None:
+                return
+            number += 1
+        yield frame
+
+
+def _until(frames: Iterator[Any], stopped: Callable[[], bool]) -> Iterator[Any]:
+    for frame in frames:
+        if stopped():
+            raise Interrupted("stopped while a shot was decoded")
+        yield frame
+
+
+def _sentence(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    name = type(error).__name__
+    return text if isinstance(error, StoreError | Interrupted) else f"{name}: {text}"[:500]
+
+
+def _failed(lease: Lease, fault: str, message: str, corrupt: str | None = None) -> AttemptFailed:
+    return AttemptFailed(
+        worker=lease.worker,
+        task=lease.task,
+        attempt=lease.attempt,
+        fault=fault,
+        message=message,
+        corrupt=corrupt,
+    )
