@@ -168,7 +168,10 @@ class AttemptDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptFailed:
-    """An attempt ended without a commit. `fault` is "task", "infrastructure" or "corrupt"."""
+    """An attempt ended without a commit. `fault` is "task", "infrastructure" or "corrupt".
+
+    `message` is one sentence; `detail` is for the task's log.
+    """
 
     worker: str
     task: str
@@ -176,6 +179,7 @@ class AttemptFailed:
     fault: str
     message: str
     corrupt: str | None = None
+    detail: str = ""
 
 
 Report = WorkerJoined | WorkerLost | AttemptDone | AttemptFailed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -150,4 +151,5 @@ def _failed(lease: Lease, fault: str, message: str, corrupt: str | None = None) 
         fault=fault,
         message=message,
         corrupt=corrupt,
+        detail=traceback.format_exc(),
     )

@@ -7,7 +7,6 @@ diffusers' `SkyReelsV2DiffusionForcingPipeline` in synchronous mode, to which th
 from __future__ import annotations
 
 import html
-import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
@@ -25,6 +24,7 @@ from diffusers.utils import logging as diffusers_logging
 from numpy.typing import NDArray
 from torch import Tensor
 from transformers import AutoTokenizer, UMT5EncoderModel
+from transformers.utils import logging as transformers_logging
 
 from farm.models.decode import stream_frames, to_pixels
 from farm.models.denoise import Network, denoise, levels_of
@@ -34,8 +34,9 @@ from farm.models.tensors import pack, unpack
 from farm.ports import Recipe
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-# It advises installing a package at each load; that is for the installation guide.
-diffusers_logging.get_logger("diffusers.models.modeling_utils").setLevel(logging.ERROR)
+# Progress is the farm's to tell, once, not each library's in each worker.
+diffusers_logging.disable_progress_bar()
+transformers_logging.disable_progress_bar()
 
 
 class SkyReelsV2:

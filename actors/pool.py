@@ -1,0 +1,133 @@
+"""The Ray pool: an Executor over actors. Replaces the dead; decides nothing about tasks."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# Before Ray is imported: it reports usage home unless told otherwise.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+import ray
+from ray.exceptions import RayError
+
+from actors.actor import RenderActor
+from farm.errors import FarmError
+from farm.ports import Lease, Report, WorkerJoined, WorkerLost
+from farm.worker import Worker
+
+MAX_STILLBORN = 3  # actors that fail before they ever stood, one after another
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSpec:
+    """How many workers, and what each one takes. `address` None starts a Ray for this run."""
+
+    workers: int
+    threads: int
+    gpus: int
+    address: str | None
+
+
+@dataclass(slots=True)
+class _Slot:
+    name: str
+    actor: Any
+    call: Any  # the ObjectRef being waited for
+    lease: Lease | None = None
+    stands: bool = False
+
+
+class RayPool:
+    """An Executor over Ray actors, one lease at a time each."""
+
+    def __init__(self, spec: PoolSpec, build: Callable[[], Worker]) -> None:
+        self.spec, self.build = spec, build
+        self.started_ray = not ray.is_initialized()
+        if self.started_ray:
+            _start_ray(spec)
+        environment = {"OMP_NUM_THREADS": str(spec.threads), "TOKENIZERS_PARALLELISM": "false"}
+        self.actor_class: Any = ray.remote(RenderActor).options(
+            num_cpus=0 if spec.gpus else spec.threads,
+            num_gpus=spec.gpus,
+            max_restarts=0,
+            max_task_retries=0,
+            runtime_env={"env_vars": environment},
+        )
+        self.slots: dict[str, _Slot] = {}
+        self.count = self.stillborn = 0
+        for _ in range(spec.workers):
+            self._hire()
+
+    def _hire(self) -> None:
+        name = f"worker-{self.count}"
+        self.count += 1
+        actor = self.actor_class.remote(self.build)
+        self.slots[name] = _Slot(name=name, actor=actor, call=actor.ready.remote())
+
+    def start(self, lease: Lease) -> None:
+        slot = self.slots[lease.worker]
+        slot.lease, slot.call = lease, slot.actor.run.remote(lease)
+
+    def poll(self, timeout: float) -> Sequence[Report]:
+        waiting = {slot.call: slot for slot in self.slots.values() if slot.call is not None}
+        if not waiting:
+            return []
+        ready, _ = ray.wait(list(waiting), num_returns=1, timeout=timeout)
+        if ready:  # take in all that has come by now
+            ready, _ = ray.wait(list(waiting), num_returns=len(waiting), timeout=0)
+        return [self._report(waiting[call], call) for call in ready]
+
+    def _report(self, slot: _Slot, call: Any) -> Report:
+        try:
+            answer = ray.get(call)
+        except RayError as error:
+            return self._bury(slot, error)
+        slot.call = None
+        if not slot.stands:
+            slot.stands, self.stillborn = True, 0
+            return WorkerJoined(worker=slot.name)
+        slot.lease = None
+        report: Report = answer
+        return report
+
+    def _bury(self, slot: _Slot, error: RayError) -> Report:
+        reason = " ".join(str(error).split())
+        if not slot.stands:
+            self.stillborn += 1
+            if self.stillborn >= MAX_STILLBORN:
+                raise FarmError(f"workers cannot start: {reason[-600:]}")
+        del self.slots[slot.name]
+        ray.kill(slot.actor)
+        self._hire()
+        return WorkerLost(worker=slot.name, reason=f"{type(error).__name__}: {reason[:200]}")
+
+    def close(self) -> None:
+        """Kill the actors: a lease that still runs is lost, which is what stopping means."""
+        for slot in self.slots.values():
+            ray.kill(slot.actor)
+        self.slots.clear()
+        if self.started_ray:
+            ray.shutdown()
+
+
+def _start_ray(spec: PoolSpec) -> None:
+    address = spec.address or os.environ.get("RAY_ADDRESS")
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    try:
+        if address:
+            ray.init(address=address, **quiet)
+        else:
+            ray.init(
+                address="local",
+                num_cpus=max(1, spec.workers * spec.threads),
+                include_dashboard=False,
+                object_store_memory=128 * 2**20,  # frames and latents never go through it
+                **quiet,
+            )
+    except (RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
+        where = address or "on this machine"
+        raise FarmError(f"Ray {where} cannot be reached or started: {' '.join(str(error).split())[:300]}") from error

@@ -1,0 +1,254 @@
+"""The command line, and the composition root: it builds the parts and hands them in."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from farm import __version__
+from farm.errors import BadInput, FarmError, Interrupted
+
+EPILOG = """\
+settings are written group=choice or key=value, such as quality=draft model.steps=12 seed=7;
+`farm render --help` names the groups. Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.
+"""
+GROUPS = """\
+groups and their choices (conf/ in the source):
+  model       papercut, skyreels_v2_df_1_3b, skyreels_v2_df_14b
+  quality     standard, draft
+  continuity  auto, chain, cut
+  cluster     local (Ray), inline (no Ray)
+  store       local (a folder, store.root=renders)
+  output      h264
+single keys: film=NAME, seed=N, model.steps=N, model.guidance=X, output.fps=24000/1001, …
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the parser of the command line."""
+    whole = argparse.ArgumentParser(
+        prog="farm",
+        description="Longtake: a script goes in, a continuous film comes out.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    whole.add_argument("--version", action="version", version=f"longtake {__version__}")
+    verbs = whole.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb, text, takes_script in (
+        ("render", "render a script: begin, resume, or make again what changed", True),
+        ("plan", "show what would be rendered, what is reused, and an estimate", True),
+        ("status", "show how far a film is", False),
+        ("doctor", "check whether this machine can render, and what to do if not", False),
+    ):
+        sub = verbs.add_parser(
+            verb,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            epilog=GROUPS,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if takes_script:
+            sub.add_argument("script", metavar="SCRIPT", help=".fountain, .yaml, .yml or .json")
+        elif verb == "status":
+            sub.add_argument("film", metavar="FILM", nargs="?", help="a film's name (default: all)")
+        sub.add_argument("overrides", metavar="key=value", nargs="*", help="settings")
+        sub.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    return whole
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    args = parser().parse_args(argv)
+    # Ray reports usage home unless told otherwise, and so would the hub's client.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    try:
+        result, text = {
+            "render": _render,
+            "plan": _plan,
+            "status": _status,
+            "doctor": _doctor,
+        }[args.verb](args)
+    except FarmError as error:
+        print(f"farm: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("farm: stopped", file=sys.stderr)
+        return Interrupted.exit_code
+    except BrokenPipeError:
+        return 1
+    print(json.dumps(result, ensure_ascii=False) if args.json else text)
+    return 0 if result.get("ok", True) else 1
+
+
+def _prepare(args: argparse.Namespace, *, certain: bool) -> tuple[Any, Any]:
+    """Read configuration and script, and make the plan: (conf, plan)."""
+    from farm import config, parts
+    from farm.plan.naming import film_name
+    from farm.plan.plan import make_plan
+    from farm.script.model import MAX_BYTES
+    from farm.script.read import check_kind, read_script
+
+    conf = config.load(args.overrides)
+    config.check(conf)
+    check_kind(args.script)
+    data = parts.read_file(args.script, MAX_BYTES)
+    weights = parts.find_weights(conf, certain=certain)
+    settings = config.settings(conf, weights, parts.count_workers(conf))
+    shots = read_script(data, Path(args.script).name, settings.output.rate)
+    name = conf.film or film_name(shots.title, args.script)
+    return conf, make_plan(name, shots, settings)
+
+
+def _script_identity(path: str) -> str:
+    """A script is known by its place relative to where it is rendered from, so that it may move with it."""
+    whole = Path(path).resolve()
+    here = Path.cwd().resolve()
+    return str(whole.relative_to(here)) if whole.is_relative_to(here) else str(whole)
+
+
+def _done(store: Any, plan: Any) -> frozenset[str]:
+    from farm.ledger import Blobs, Commits, reusable
+    from farm.ports import Commit
+
+    found = reusable(plan, Blobs(store), Commits(store))
+    return frozenset(task for task, commit in found if isinstance(commit, Commit))
+
+
+def _plan(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from farm import parts
+    from farm.plan.plan import estimate
+    from farm.report import plan_json
+
+    conf, plan = _prepare(args, certain=False)
+    root = Path(conf.store.root).expanduser()
+    done = _done(parts.build_store(conf), plan) if root.is_dir() else frozenset()
+    guess = estimate(plan, done)
+    result = plan_json(plan, done, guess)
+    return result, _plan_text(result, plan.settings.weights.resolved)
+
+
+def _plan_text(result: dict[str, Any], resolved: bool) -> str:
+    from farm.progress import time_text
+    from farm.timebase import parse_rate
+
+    rate = parse_rate(result["fps"])
+    lines = [
+        f"{result['film']}: {len(result['shots'])} shots, {result['frames']} frames "
+        f"({time_text(float(result['frames'] / rate))} at {rate} a second), "
+        f"{result['width']}x{result['height']}"
+    ]
+    for shot in result["shots"]:
+        done = sum(segment["state"] == "done" for segment in shot["segments"])
+        count = len(shot["segments"])
+        state = "done" if done == count else f"{done}/{count} done" if done else f"{count} to do"
+        prompt = shot["prompt"] if len(shot["prompt"]) <= 70 else shot["prompt"][:69] + "…"
+        lines.append(
+            f"  {shot['id']:<7} {time_text(float((shot['stop'] - shot['start']) / rate)):>5}  "
+            f"{shot['continuity']:<6} {state:<9} {prompt}"
+        )
+    lines += [
+        f"  not filmed, line {passage['line']}: {passage['text'][:50]} ({passage['why']})"
+        for passage in result["unfilmed"]
+    ]
+    guess = result["estimate"]
+    lines.append(
+        f"to render: {guess['segments']} segments, about {time_text(guess['seconds'])} "
+        f"with {guess['workers']} workers"
+    )
+    if not resolved:
+        lines.append("the weights are not on this machine yet, so the keys are provisional")
+    return "\n".join(lines)
+
+
+def _render(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from farm import parts
+    from farm.clock import SystemClock
+    from farm.progress import observer_for, time_text
+    from farm.report import film_report, outcome_json, plan_json
+    from farm.plan.plan import estimate
+    from farm.run import Driver, claim, put_json
+
+    conf, plan = _prepare(args, certain=True)
+    store = parts.build_store(conf)
+    claim(store, plan.film, _script_identity(args.script))
+    put_json(store, f"films/{plan.film}/plan.json", plan_json(plan, frozenset(), estimate(plan)))
+    lock = {"weights": plan.settings.weights.identity, "versions": versions()}
+    put_json(store, f"films/{plan.film}/lock.json", lock)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    observer = observer_for(sys.stderr)
+    driver = Driver(
+        plan, store=store, clock=SystemClock(), observer=observer, stopped=stop.is_set
+    )
+    try:
+        outcome = driver.render(
+            lambda: parts.start_workers(conf, plan.settings.weights, stop.is_set)
+        )
+    finally:
+        observer.close()
+    put_json(store, f"films/{plan.film}/report.json", film_report(outcome, versions()))
+    result = outcome_json(outcome)
+    print(
+        f"{result['rendered']} segments rendered, {result['reused']} reused, "
+        f"{result['retried']} retried, in {time_text(result['wall_s'])}",
+        file=sys.stderr,
+    )
+    return result, outcome.uri
+
+
+def versions() -> dict[str, str]:
+    """The versions of what changes pixels, read without importing any of it."""
+    from importlib.metadata import version
+
+    names = ("torch", "diffusers", "transformers", "av", "numpy")
+    return {"longtake": __version__, **{name: version(name) for name in names}}
+
+
+def _status(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from farm import config, parts
+    from farm.plan.naming import check_film_name
+    from farm.status import film_status, list_films, status_text
+
+    film = args.film
+    if film is not None and "=" in film:
+        args.overrides.insert(0, film)
+        film = None
+    conf = config.load(args.overrides)
+    config.check(conf)
+    root = Path(conf.store.root).expanduser()
+    if not root.is_dir():
+        raise BadInput(f"there is no store at {root}: render something, or say store.root=FOLDER")
+    store = parts.build_store(conf)
+    names = [check_film_name(film)] if film else list_films(store)
+    films = [film_status(store, name) for name in names]
+    return {"films": films}, "\n".join(status_text(item) for item in films) or "no films yet"
+
+
+def _doctor(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from farm import config
+    from farm.doctor import examine
+
+    conf = config.load(args.overrides)
+    config.check(conf)
+    checks = examine(conf)
+    lines = []
+    for check in checks:
+        lines.append(f"{check.state:<8} {check.name:<10} {check.found}")
+        if check.advice:
+            lines.append(f"{'':<20}{check.advice}")
+    result = {
+        "ok": all(check.state != "fault" for check in checks),
+        "checks": [
+            {"name": c.name, "state": c.state, "found": c.found, "advice": c.advice} for c in checks
+        ],
+    }
+    return result, "\n".join(lines)

@@ -1,0 +1,341 @@
+"""The driver: plan in, film out. Turns reports into events, journals them, performs the commands."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from farm.errors import AnotherDriver, BadInput, FarmError, Interrupted, NotFound, StoreError
+from farm.job import events
+from farm.job.machine import Run, State, begin, next_wake, step
+from farm.ledger import Blobs, Commits, Journal, reusable
+from farm.plan.plan import Kind, Plan, Task
+from farm.ports import (
+    AttemptDone,
+    AttemptFailed,
+    BlobRef,
+    BlobStore,
+    Clock,
+    Commit,
+    Executor,
+    Lease,
+    Need,
+    Report,
+    WorkerJoined,
+    WorkerLost,
+)
+
+POLL_S = 1.0
+BEAT_S = 1.0
+BEATS_TO_WATCH = 4
+NO_WORKER_S = 180.0
+
+
+class Observer(Protocol):
+    """Is told of every event, after the machine has taken it in."""
+
+    def begin(self, plan: Plan, state: State) -> None: ...
+
+    def event(self, event: events.Event, state: State) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A finished film: its commits by task id, and how many of its segments were made or reused."""
+
+    plan: Plan
+    uri: str
+    commits: dict[str, Commit]
+    rendered: int
+    reused: int
+    retried: int
+    wall_s: float
+
+
+def claim(store: BlobStore, film: str, script: str) -> None:
+    """Bind a film's name to its script, so that two scripts never share a film.
+
+    Raises:
+        BadInput: when the name belongs to another script.
+    """
+    key = f"films/{film}/script.json"
+    if store.create_if_absent(key, json.dumps({"script": script}).encode()):
+        return
+    try:
+        owner = json.loads(store.get(key))["script"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{store.locate(key)} cannot be understood") from error
+    if owner != script:
+        raise BadInput(
+            f"the film name {film!r} belongs to the script {owner} in this store: "
+            "give another with film=NAME"
+        )
+
+
+class Heartbeat:
+    """Tells other drivers that this one is alive, and finds out whether another is.
+
+    Judged by whether the object changes while it is watched, on this machine's monotonic clock,
+    never by comparing clocks.
+    """
+
+    def __init__(self, store: BlobStore, film: str, run: str) -> None:
+        self.store, self.film, self.run = store, film, run
+        self.key = f"films/{film}/driver.json"
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._beat, daemon=True, name="heartbeat")
+
+    def take(self, wait: Callable[[float], object]) -> None:
+        """Take the film. Raises AnotherDriver while another driver's heartbeat moves."""
+        first = self._read()
+        if first is not None:
+            for _ in range(BEATS_TO_WATCH):
+                wait(BEAT_S)
+                if self._read() not in (first, None):
+                    raise AnotherDriver(
+                        f"the film {self.film!r} is being rendered by another process right now: "
+                        "wait for it or stop it"
+                    )
+        self._write(0)
+        self.thread.start()
+
+    def _read(self) -> bytes | None:
+        try:
+            return self.store.get(self.key)
+        except NotFound:
+            return None
+
+    def _write(self, beat: int) -> None:
+        self.store.put(self.key, json.dumps({"run": self.run, "beat": beat}).encode())
+
+    def _beat(self) -> None:
+        beat = 0
+        while not self.over.wait(BEAT_S):
+            beat += 1
+            try:
+                self._write(beat)
+            except StoreError:
+                continue  # the journal is the fence; a missed beat only invites a second driver
+
+    def release(self) -> None:
+        self.over.set()
+        if self.thread.ident is not None:
+            self.thread.join()
+            self.store.delete(self.key)
+
+
+class Driver:
+    """Renders one plan. Every event is journalled before what follows from it is done."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        store: BlobStore,
+        clock: Clock,
+        observer: Observer,
+        stopped: Callable[[], bool],
+    ) -> None:
+        self.plan, self.store, self.clock = plan, store, clock
+        self.observer, self.stopped = observer, stopped
+        self.blobs, self.commits = Blobs(store), Commits(store)
+        self.tasks: dict[str, Task] = {task.id: task for task in plan.tasks}
+        self.done: dict[str, Commit] = {}
+        self.arrived: dict[str, Commit] = {}
+        self.state = begin(plan.tasks)
+        self.logs: dict[str, list[str]] = {}
+
+    def render(self, start_workers: Callable[[], Executor]) -> Outcome:
+        """Render what is not committed yet, publish the film, and say how it went.
+
+        Workers are only started when there is something for them to do.
+
+        Raises:
+            FarmError: when a task failed for good, or the store or the workers did.
+            Interrupted: when `stopped()` turned true; everything committed is kept.
+        """
+        begun = self.clock.monotonic()
+        run = uuid.uuid4().hex
+        heartbeat = Heartbeat(self.store, self.plan.film, run)
+        heartbeat.take(threading.Event().wait)
+        executor: Executor | None = None
+        try:
+            self.journal = Journal(self.store, self.plan.film)
+            self.observer.begin(self.plan, self.state)
+            self._take_stock(run)
+            reused = self._segments_done()
+            if not self.state.complete:
+                executor = start_workers()
+                self._loop(executor)
+            self._publish()
+        finally:
+            if executor is not None:
+                executor.close()
+            heartbeat.release()
+        return Outcome(
+            plan=self.plan,
+            uri=self.store.locate(f"films/{self.plan.film}/film.mp4"),
+            commits=self.done,
+            rendered=self._segments_done() - reused,
+            reused=reused,
+            retried=self.state.retried,
+            wall_s=round(self.clock.monotonic() - begun, 2),
+        )
+
+    def _segments_done(self) -> int:
+        return sum(self.tasks[task].kind is Kind.DENOISE for task in self.done)
+
+    def _take_stock(self, run: str) -> None:
+        """Journal what the store holds already: the truth from which this run goes on."""
+        now = self.clock.now()
+        batch: list[events.Event] = [events.Planned(at=now, plan=self.plan.digest, run=run)]
+        for task, found in reusable(self.plan, self.blobs, self.commits):
+            if isinstance(found, Commit):
+                self.done[task] = found
+                batch.append(
+                    events.Found(
+                        at=now, task=task, generation=found.generation, output=found.main.sha256
+                    )
+                )
+            else:
+                batch.append(events.Spoiled(at=now, task=task, generation=found))
+        self._apply(batch)
+
+    def _apply(self, batch: Sequence[events.Event]) -> list[Run]:
+        """Journal a batch of events, then take them in; returns the commands."""
+        commands: list[Run] = []
+        if any(not isinstance(event, events.Tick) for event in batch):
+            self.journal.append(batch)
+        for event in batch:
+            commands += step(self.state, event)
+            if isinstance(event, events.Finished):
+                self._settle(event.task)
+            self.observer.event(event, self.state)
+        return commands
+
+    def _settle(self, task: str) -> None:
+        """Keep the commit that came with an event, if the machine took it (a stale one it does not)."""
+        commit = self.arrived.pop(task)
+        if self.state.states[task].output == commit.main.sha256:
+            self.done[task] = commit
+
+    def _loop(self, executor: Executor) -> None:
+        alone_since = self.clock.monotonic()
+        while not (self.state.complete or self.state.settled):
+            wake = next_wake(self.state)
+            timeout = POLL_S if wake is None else min(POLL_S, max(0.01, wake - self.clock.now()))
+            reports = executor.poll(timeout)
+            batch: list[events.Event] = [self._event(report) for report in reports]
+            if self.stopped():
+                batch.append(events.Stopping(at=self.clock.now(), reason="asked to stop"))
+            batch = batch or [events.Tick(at=self.clock.now())]
+            for command in self._apply(batch):
+                executor.start(self._lease(command))
+            if self.state.stopping is not None:
+                raise Interrupted("stopped; everything committed is kept: the same command goes on")
+            if self.state.workers:
+                alone_since = self.clock.monotonic()
+            elif self.clock.monotonic() - alone_since > NO_WORKER_S:
+                raise FarmError(f"no worker has come up for {NO_WORKER_S:.0f} seconds: see `farm doctor`")
+        if not self.state.complete:
+            raise FarmError(self._failure())
+
+    def _event(self, report: Report) -> events.Event:
+        now = self.clock.now()
+        match report:
+            case WorkerJoined():
+                return events.Joined(at=now, worker=report.worker)
+            case WorkerLost():
+                return events.Lost(at=now, worker=report.worker, reason=report.reason)
+            case AttemptDone():
+                commit = report.commit
+                self.arrived[report.task] = commit
+                self._log(report, f"done in {commit.seconds} s")
+                return events.Finished(
+                    at=now,
+                    worker=report.worker,
+                    task=report.task,
+                    attempt=report.attempt,
+                    generation=commit.generation,
+                    output=commit.main.sha256,
+                )
+            case AttemptFailed():
+                self._log(report, f"failed ({report.fault}): {report.message}\n{report.detail}")
+                return events.Failed(
+                    at=now,
+                    worker=report.worker,
+                    task=report.task,
+                    attempt=report.attempt,
+                    fault=report.fault,
+                    message=report.message,
+                    corrupt=report.corrupt,
+                )
+
+    def _log(self, report: AttemptDone | AttemptFailed, text: str) -> None:
+        """Keep a task's log: a line an attempt, with the traceback of a failed one."""
+        lines = self.logs.setdefault(report.task, [])
+        lines.append(f"{self.clock.now():.3f} attempt {report.attempt} on {report.worker}: {text}")
+        name = report.task.replace("/", "-")
+        self.store.put(f"films/{self.plan.film}/log/{name}.log", "\n".join(lines).encode() + b"\n")
+
+    def _lease(self, command: Run) -> Lease:
+        task = self.tasks[command.task]
+        return Lease(
+            task=task.id,
+            kind=task.kind.value,
+            key=task.key,
+            recipe=task.recipe,
+            needs=tuple(
+                Need(key=self.tasks[need].key, output=self.done[need].main) for need in task.needs
+            ),
+            attempt=command.attempt,
+            generation=command.generation,
+            worker=command.worker,
+        )
+
+    def _failure(self) -> str:
+        failures = self.state.failures()
+        task, reason = failures[0]
+        shot = self.tasks[task].shot
+        where = f"shot {shot} ({task})" if shot else task
+        more = f", and {len(failures) - 1} more" if len(failures) > 1 else ""
+        log = self.store.locate(f"films/{self.plan.film}/log/{task.replace('/', '-')}.log")
+        return (
+            f"{where} failed{more}: {reason.rstrip('.')}. The rest is committed and kept; "
+            f"the same command tries again. Its log: {log}"
+        )
+
+    def _publish(self) -> None:
+        """Put the film and its sheet where people look for them."""
+        for name, target in (("film", "film.mp4"), ("sheet", "sheet.png")):
+            ref = self.done[self.plan.tasks[-1].id].outputs[name]
+            publish(self.blobs, ref, f"films/{self.plan.film}/{target}")
+
+
+def publish(blobs: Blobs, ref: BlobRef, key: str) -> None:
+    """Copy a blob to a key of its own, without holding it in memory."""
+    with tempfile.TemporaryDirectory(prefix="longtake-") as folder:
+        path = Path(folder) / "blob"
+        blobs.fetch(ref, path)
+        blobs.store.put(key, path)
+
+
+def put_json(store: BlobStore, key: str, value: dict[str, Any]) -> None:
+    """Write a JSON object for people and programs to read."""
+    store.put(key, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def last_run(journal: Iterable[events.Event]) -> list[events.Event]:
+    """The events of a film's newest run."""
+    found: list[events.Event] = []
+    for event in journal:
+        if isinstance(event, events.Planned):
+            found = []
+        found.append(event)
+    return found

@@ -1,0 +1,74 @@
+"""How far a film is, read from its journal and plan: nothing here is stored."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from farm.errors import BadInput, NotFound
+from farm.job.events import Failed, Finished, Found
+from farm.ledger import Journal
+from farm.ports import BlobStore
+from farm.run import last_run
+
+
+def list_films(store: BlobStore) -> list[str]:
+    """The names of the films in a store."""
+    infos = store.list("films/")
+    return sorted({info.key.split("/")[1] for info in infos if info.key.endswith("/script.json")})
+
+
+def film_status(store: BlobStore, film: str) -> dict[str, Any]:
+    """How far a film is: its shots with the segments that are done, and what failed.
+
+    Raises:
+        BadInput: when there is no such film.
+    """
+    try:
+        plan = json.loads(store.get(f"films/{film}/plan.json"))
+    except NotFound as error:
+        there = ", ".join(list_films(store)) or "none"
+        raise BadInput(f"there is no film {film!r} in this store; there is: {there}") from error
+    events = last_run(Journal(store, film).read())
+    done = {event.task for event in events if isinstance(event, Finished | Found)}
+    failed = {
+        event.task: event.message
+        for event in events
+        if isinstance(event, Failed) and event.task not in done
+    }
+    shots = []
+    for shot in plan["shots"]:
+        finished = sum(f"denoise/{segment['id']}" in done for segment in shot["segments"])
+        shots.append(
+            {
+                "id": shot["id"],
+                "segments": len(shot["segments"]),
+                "done": finished,
+                "finished": f"finish/{shot['id']}" in done,
+            }
+        )
+    running = store.stat(f"films/{film}/driver.json") is not None
+    complete = "stitch" in done
+    return {
+        "film": film,
+        "state": "done" if complete else "rendering" if running else "stopped",
+        "segments": sum(shot["segments"] for shot in shots),
+        "done": sum(shot["done"] for shot in shots),
+        "shots": shots,
+        "failed": failed,
+        "uri": store.locate(f"films/{film}/film.mp4") if complete else None,
+    }
+
+
+def status_text(status: dict[str, Any]) -> str:
+    """A film's status in lines."""
+    lines = [
+        f"{status['film']}: {status['state']}, {status['done']} of {status['segments']} segments"
+        + (f", {status['uri']}" if status["uri"] else "")
+    ]
+    if status["state"] != "done":
+        for shot in status["shots"]:
+            state = "finished" if shot["finished"] else f"{shot['done']} of {shot['segments']} segments"
+            lines.append(f"  shot {shot['id']:<7} {state}")
+    lines += [f"  {task} failed: {message}" for task, message in status["failed"].items()]
+    return "\n".join(lines)
