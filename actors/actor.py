@@ -19,5 +19,5 @@ class RenderActor:
         return True
 
     def run(self, lease: Lease) -> AttemptDone | AttemptFailed:
-        """Run one lease. A running actor call cannot be cancelled: whoever wants to, kills the actor."""
+        """Run one lease; only killing the actor stops it, since a running call has no cancelling."""
         return self.worker.run(lease, lambda: False)

@@ -130,4 +130,6 @@ def _start_ray(spec: PoolSpec) -> None:
             )
     except (RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
         where = address or "on this machine"
-        raise FarmError(f"Ray {where} cannot be reached or started: {' '.join(str(error).split())[:300]}") from error
+        raise FarmError(
+            f"Ray {where} cannot be reached or started: {' '.join(str(error).split())[:300]}"
+        ) from error

@@ -108,7 +108,7 @@ def _prepare(args: argparse.Namespace, *, certain: bool) -> tuple[Any, Any]:
 
 
 def _script_identity(path: str) -> str:
-    """A script is known by its place relative to where it is rendered from, so that it may move with it."""
+    """A script is known by its place below the working folder, so that both may move together."""
     whole = Path(path).resolve()
     here = Path.cwd().resolve()
     return str(whole.relative_to(here)) if whole.is_relative_to(here) else str(whole)
@@ -171,9 +171,9 @@ def _plan_text(result: dict[str, Any], resolved: bool) -> str:
 def _render(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from farm import parts
     from farm.clock import SystemClock
+    from farm.plan.plan import estimate
     from farm.progress import observer_for, time_text
     from farm.report import film_report, outcome_json, plan_json
-    from farm.plan.plan import estimate
     from farm.run import Driver, claim, put_json
 
     conf, plan = _prepare(args, certain=True)
@@ -186,13 +186,9 @@ def _render(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     observer = observer_for(sys.stderr)
-    driver = Driver(
-        plan, store=store, clock=SystemClock(), observer=observer, stopped=stop.is_set
-    )
+    driver = Driver(plan, store=store, clock=SystemClock(), observer=observer, stopped=stop.is_set)
     try:
-        outcome = driver.render(
-            lambda: parts.start_workers(conf, plan.settings.weights, stop.is_set)
-        )
+        outcome = driver.render(lambda: parts.start_workers(conf, plan.settings.weights, stop.is_set))
     finally:
         observer.close()
     put_json(store, f"films/{plan.film}/report.json", film_report(outcome, versions()))
@@ -247,8 +243,6 @@ def _doctor(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
             lines.append(f"{'':<20}{check.advice}")
     result = {
         "ok": all(check.state != "fault" for check in checks),
-        "checks": [
-            {"name": c.name, "state": c.state, "found": c.found, "advice": c.advice} for c in checks
-        ],
+        "checks": [{"name": c.name, "state": c.state, "found": c.found, "advice": c.advice} for c in checks],
     }
     return result, "\n".join(lines)

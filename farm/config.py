@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -160,7 +159,11 @@ def _check_override(override: str) -> None:
         inner = get_type_hints(FarmConf)[group]
         keys = {item.name for item in fields(inner)} if is_dataclass(inner) else set()
         if name not in keys:
-            raise BadInput(f"there is no key {key!r}: {suggest(name, keys)}" if keys else f"{group} has no parts: write {group}=value")
+            raise BadInput(
+                f"there is no key {key!r}: {suggest(name, keys)}"
+                if keys
+                else f"{group} has no parts: write {group}=value"
+            )
     elif group in GROUPS:
         choices = {path.stem for path in _conf_folder(group).glob("*.yaml")}
         if value not in choices:
@@ -174,7 +177,7 @@ def _conf_folder(group: str) -> Path:
 
 
 def _explain(error: Exception) -> str:
-    """One sentence out of Hydra's: OmegaConf says first what is wrong, then the key and its type."""
+    """One sentence out of OmegaConf's: it says what is wrong first, and the key somewhere below."""
     cause: BaseException = error
     while cause.__cause__ is not None and not isinstance(cause, OmegaConfBaseException):
         cause = cause.__cause__

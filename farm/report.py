@@ -158,4 +158,3 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
         "retried": outcome.retried,
         "wall_s": outcome.wall_s,
     }
-

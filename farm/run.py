@@ -73,8 +73,7 @@ def claim(store: BlobStore, film: str, script: str) -> None:
         raise StoreError(f"{store.locate(key)} cannot be understood") from error
     if owner != script:
         raise BadInput(
-            f"the film name {film!r} belongs to the script {owner} in this store: "
-            "give another with film=NAME"
+            f"the film name {film!r} belongs to the script {owner} in this store: give another with film=NAME"
         )
 
 
@@ -199,9 +198,7 @@ class Driver:
             if isinstance(found, Commit):
                 self.done[task] = found
                 batch.append(
-                    events.Found(
-                        at=now, task=task, generation=found.generation, output=found.main.sha256
-                    )
+                    events.Found(at=now, task=task, generation=found.generation, output=found.main.sha256)
                 )
             else:
                 batch.append(events.Spoiled(at=now, task=task, generation=found))
@@ -291,9 +288,7 @@ class Driver:
             kind=task.kind.value,
             key=task.key,
             recipe=task.recipe,
-            needs=tuple(
-                Need(key=self.tasks[need].key, output=self.done[need].main) for need in task.needs
-            ),
+            needs=tuple(Need(key=self.tasks[need].key, output=self.done[need].main) for need in task.needs),
             attempt=command.attempt,
             generation=command.generation,
             worker=command.worker,

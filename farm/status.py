@@ -32,9 +32,7 @@ def film_status(store: BlobStore, film: str) -> dict[str, Any]:
     events = last_run(Journal(store, film).read())
     done = {event.task for event in events if isinstance(event, Finished | Found)}
     failed = {
-        event.task: event.message
-        for event in events
-        if isinstance(event, Failed) and event.task not in done
+        event.task: event.message for event in events if isinstance(event, Failed) and event.task not in done
     }
     shots = []
     for shot in plan["shots"]:

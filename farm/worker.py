@@ -30,9 +30,7 @@ from farm.timebase import source_frame
 class Worker:
     """Holds what tasks need: a store, a model that stays warm, a medium. Runs one task at a time."""
 
-    def __init__(
-        self, *, store: BlobStore, model: VideoModel, media: Media, clock: Clock
-    ) -> None:
+    def __init__(self, *, store: BlobStore, model: VideoModel, media: Media, clock: Clock) -> None:
         self.blobs, self.commits = Blobs(store), Commits(store)
         self.model, self.media, self.clock = model, media, clock
 
@@ -46,9 +44,7 @@ class Worker:
             return _failed(lease, "infrastructure", _sentence(error))
         except Exception as error:  # whatever a model or an encoder throws is this task's failure
             return _failed(lease, "task", _sentence(error))
-        return AttemptDone(
-            worker=lease.worker, task=lease.task, attempt=lease.attempt, commit=commit
-        )
+        return AttemptDone(worker=lease.worker, task=lease.task, attempt=lease.attempt, commit=commit)
 
     def _run(self, lease: Lease, stopped: Callable[[], bool]) -> Commit:
         started, begun = self.clock.now(), self.clock.monotonic()

@@ -126,8 +126,7 @@ def begin(tasks: Iterable[Task]) -> State:
     state = State(
         tasks=listed,
         states={
-            task.id: TaskState(index=index, missing=len(set(task.needs)))
-            for index, task in enumerate(listed)
+            task.id: TaskState(index=index, missing=len(set(task.needs))) for index, task in enumerate(listed)
         },
         consumers=consumers,
         priority=priority,
@@ -211,11 +210,7 @@ def _free(state: State, worker: str, task: str) -> None:
 
 def _is_live(state: State, task: str, worker: str, attempt: int) -> bool:
     current = state.states[task]
-    return (
-        current.phase is Phase.RUNNING
-        and current.worker == worker
-        and current.attempts == attempt
-    )
+    return current.phase is Phase.RUNNING and current.worker == worker and current.attempts == attempt
 
 
 def _release(state: State, task: str) -> TaskState:
@@ -331,4 +326,3 @@ def _block(state: State, task: str) -> None:
         if current.phase in (Phase.WAITING, Phase.READY, Phase.DELAYED):
             current.phase = Phase.BLOCKED
             waiting += state.consumers[consumer]
-

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
+from av.video import VideoStream
 from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
@@ -23,9 +24,7 @@ _BT709 = 1  # the code of BT.709 for primaries, transfer and matrix (ITU-T H.273
 _CODECS = {"h264": "libx264"}
 
 
-def encode_shot(
-    recipe: Recipe, frames: Iterator[NDArray[np.uint8]], target: Path
-) -> dict[str, Any]:
+def encode_shot(recipe: Recipe, frames: Iterator[NDArray[np.uint8]], target: Path) -> dict[str, Any]:
     """Encode frames uint8 [height, width, 3] to an MP4 file and return figures about them.
 
     The figures: `frames`, and `differences`, the mean absolute difference of each frame to the one
@@ -39,7 +38,7 @@ def encode_shot(
     count = 0
     before: NDArray[np.int16] | None = None
     with av.open(str(target), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream(_CODECS[recipe["codec"]], rate=rate)
+        stream = cast(VideoStream, container.add_stream(_CODECS[recipe["codec"]], rate=rate))
         stream.width, stream.height = recipe["width"], recipe["height"]
         stream.pix_fmt = "yuv420p"
         stream.time_base = 1 / rate

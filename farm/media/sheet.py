@@ -19,9 +19,7 @@ def sheet_frames(start: int, count: int) -> list[int]:
     return sorted({start + (2 * index + 1) * count // (2 * COLUMNS) for index in range(COLUMNS)})
 
 
-def draw_sheet(
-    film: Path, shots: Sequence[tuple[str, str, int, int]], target: Path
-) -> None:
+def draw_sheet(film: Path, shots: Sequence[tuple[str, str, int, int]], target: Path) -> None:
     """Draw the sheet of a film as PNG; `shots` are (id, label, first frame, frames)."""
     shown = shots[:: -(-len(shots) // _MAX_ROWS)]
     wanted = [number for _, _, start, count in shown for number in sheet_frames(start, count)]

@@ -24,9 +24,7 @@ class Studio:
     ) -> dict[str, Any]:
         return encode_shot(recipe, frames, target)
 
-    def stitch(
-        self, recipe: Recipe, shots: Sequence[Path], film: Path, sheet: Path
-    ) -> dict[str, Any]:
+    def stitch(self, recipe: Recipe, shots: Sequence[Path], film: Path, sheet: Path) -> dict[str, Any]:
         rate = Fraction(recipe["rate"])
         counts = [shot["frames"] for shot in recipe["shots"]]
         stitch(shots, counts, rate, film)

@@ -27,9 +27,7 @@ def levels_of(scheduler: Any, steps: int) -> Levels:
     """Set a diffusers scheduler to `steps` steps and read its schedule off it."""
     scheduler.set_timesteps(steps)
     sigmas = scheduler.sigmas[: len(scheduler.timesteps)]
-    return Levels(
-        [float(sigma) for sigma in sigmas], [int(timestep) for timestep in scheduler.timesteps]
-    )
+    return Levels([float(sigma) for sigma in sigmas], [int(timestep) for timestep in scheduler.timesteps])
 
 
 def denoise(
@@ -79,6 +77,9 @@ def denoise(
         if not torch.isfinite(velocity).all():
             raise FloatingPointError(f"the network's answer at step {index + 1} is not finite")
         latents[:, :, first:] = solver.step(
-            velocity[:, :, first:], solver.timesteps[index], latents[:, :, first:], return_dict=False
+            velocity[:, :, first:],
+            solver.timesteps[index],
+            latents[:, :, first:],
+            return_dict=False,
         )[0]
     return latents

@@ -28,9 +28,7 @@ class Address:
 
 def draw(address: Address, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Draw standard normal noise of a shape for one address."""
-    text = (
-        f"{address.seed}\0{address.owner}\0{address.frame}\0{address.purpose}\0{address.step}"
-    )
+    text = f"{address.seed}\0{address.owner}\0{address.frame}\0{address.purpose}\0{address.step}"
     key = int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "little")
     generator = np.random.Generator(np.random.Philox(key=key))
     return generator.standard_normal(shape, dtype=np.float32)
@@ -56,7 +54,8 @@ class NoiseSource:
         if not self.scene_share:
             return own
         look = draw(
-            Address(seed=self.scene_seed, owner=f"scene {self.scene}", frame=0, purpose="look"), shape
+            Address(seed=self.scene_seed, owner=f"scene {self.scene}", frame=0, purpose="look"),
+            shape,
         )
         a = self.scene_share
         return np.float32(math.sqrt(a)) * look[:, None] + np.float32(math.sqrt(1 - a)) * own
@@ -70,7 +69,8 @@ class NoiseSource:
     ) -> NDArray[np.float32]:
         frames = [
             draw(
-                Address(seed=self.seed, owner=f"shot {self.shot}", frame=frame, purpose=purpose), shape
+                Address(seed=self.seed, owner=f"shot {self.shot}", frame=frame, purpose=purpose),
+                shape,
             )
             for frame in range(start, stop)
         ]

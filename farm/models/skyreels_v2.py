@@ -48,9 +48,7 @@ class SkyReelsV2:
 
     def _load(self, name: str, kind: Any, dtype: torch.dtype) -> Any:
         if name not in self._parts:
-            part = kind.from_pretrained(
-                self.folder, subfolder=name, torch_dtype=dtype, use_safetensors=True
-            )
+            part = kind.from_pretrained(self.folder, subfolder=name, torch_dtype=dtype, use_safetensors=True)
             self._parts[name] = part.to(self.device).eval().requires_grad_(False)
         return self._parts[name]
 
@@ -62,9 +60,7 @@ class SkyReelsV2:
                 self.folder, subfolder="tokenizer", trust_remote_code=False
             )
         encoder = self._load("text_encoder", UMT5EncoderModel, DTYPES[recipe["dtype"]])
-        return pack(
-            encode_text(self._parts["tokenizer"], encoder, recipe["text"], recipe["tokens"])
-        )
+        return pack(encode_text(self._parts["tokenizer"], encoder, recipe["text"], recipe["tokens"]))
 
     @torch.no_grad()
     def denoise(

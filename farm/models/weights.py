@@ -82,9 +82,7 @@ def fetch(weights: Weights) -> Path:
 
     commit = weights.identity.partition("@")[2].rstrip("?")
     try:
-        return Path(
-            snapshot_download(weights.source, revision=commit or None, allow_patterns=_PATTERNS)
-        )
+        return Path(snapshot_download(weights.source, revision=commit or None, allow_patterns=_PATTERNS))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise BadInput(
             f"the weights {weights.source} are not on this machine and could not be fetched: "

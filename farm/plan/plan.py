@@ -176,9 +176,7 @@ class _Builder:
             needs = (prompt, negative, segments[-1].task) if chained else (prompt, negative)
             evaluations = sampling.steps * (2 if sampling.guidance > 1 else 1)
             cost = evaluations * len(window.span) * settings.cost.evaluation_s_per_latent
-            task = self.add(
-                f"denoise/{shot.id}/{index}", Kind.DENOISE, recipe, needs, shot.id, cost
-            )
+            task = self.add(f"denoise/{shot.id}/{index}", Kind.DENOISE, recipe, needs, shot.id, cost)
             segments.append(
                 Segment(
                     id=f"{shot.id}/{index}",
@@ -236,8 +234,7 @@ def make_plan(film: str, shots: ShotList, settings: Settings) -> Plan:
     for name, size in (("width", output.width), ("height", output.height)):
         if size % family.spatial_stride:
             raise BadInput(
-                f"model.{name}={size} does not fit {family.name}: "
-                f"give a multiple of {family.spatial_stride}"
+                f"model.{name}={size} does not fit {family.name}: give a multiple of {family.spatial_stride}"
             )
     if output.rate < family.rate / family.temporal_stride:
         raise BadInput(
@@ -292,9 +289,7 @@ def estimate(plan: Plan, done: frozenset[str] = frozenset()) -> Estimate:
     settings = plan.settings
     guided = 2 if settings.sampling.guidance > 1 else 1
     todo = [task for task in plan.tasks if task.id not in done]
-    segments = [
-        segment for shot in plan.shots for segment in shot.segments if segment.task not in done
-    ]
+    segments = [segment for shot in plan.shots for segment in shot.segments if segment.task not in done]
     finish: dict[str, float] = {}
     for task in todo:
         before = max((finish.get(need, 0.0) for need in task.needs), default=0.0)
@@ -306,4 +301,3 @@ def estimate(plan: Plan, done: frozenset[str] = frozenset()) -> Estimate:
         latents=sum(len(segment.window.owned) for segment in segments),
         seconds=round(max(work, max(finish.values(), default=0.0)), 1),
     )
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from farm.timebase import Span
 
@@ -37,5 +38,5 @@ def split_windows(latents: int, window: int, overlap: int) -> tuple[Window, ...]
     edges = [overlap + fresh * index // pieces for index in range(pieces + 1)]
     return tuple(
         Window(span=Span(start - overlap, stop), given=overlap if index else 0)
-        for index, (start, stop) in enumerate(zip(edges, edges[1:], strict=False))
+        for index, (start, stop) in enumerate(pairwise(edges))
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 # In this order: the first that is found names the move.
 _CAMERA: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
@@ -48,5 +49,5 @@ def split_setups(text: str) -> list[str]:
         sentences = _SENTENCE.split(setup)
         pieces = min(len(sentences), -(-words // LONG_WORDS))
         cuts = [round(index * len(sentences) / pieces) for index in range(pieces + 1)]
-        parts += [" ".join(sentences[a:b]) for a, b in zip(cuts, cuts[1:], strict=False)]
+        parts += [" ".join(sentences[a:b]) for a, b in pairwise(cuts)]
     return [part for part in parts if part.strip()]

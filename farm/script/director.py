@@ -66,9 +66,7 @@ def _drafts(scene: Scene) -> tuple[list[_Draft], list[Unfilmed]]:
                 last=max(draft.source.last, element.source.last),
             )
         elif not is_cut(element.text):
-            unfilmed.append(
-                Unfilmed(text=element.text, why="it is played as a cut", source=element.source)
-            )
+            unfilmed.append(Unfilmed(text=element.text, why="it is played as a cut", source=element.source))
     return drafts, unfilmed
 
 
@@ -89,7 +87,9 @@ def number_scenes(scenes: tuple[Scene, ...]) -> list[str]:
         if not number.replace("-", "").replace(".", "").isalnum() or len(number) > 16:
             raise BadInput(f"{scene.source}: {scene.number!r} is no scene number: write one like #12A#")
         if number in taken:
-            raise BadInput(f"{scene.source}: scene number {number} is already that of line {taken[number].first}")
+            raise BadInput(
+                f"{scene.source}: scene number {number} is already that of line {taken[number].first}"
+            )
         taken[number] = scene.source
     ids: list[str] = []
     locked: str | None = None

@@ -55,4 +55,3 @@ def action_seconds(text: str) -> Fraction:
 def speech_seconds(text: str) -> Fraction:
     """Guess how long it takes to say something, with a breath after it."""
     return len(text.split()) * SECONDS_A_SPOKEN_WORD + Fraction(1, 2)
-

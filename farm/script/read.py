@@ -33,7 +33,9 @@ def check_kind(file: str) -> Reader:
     ending = PurePath(file).suffix.lower()
     if ending not in READERS:
         kinds = ", ".join(sorted(READERS))
-        raise BadInput(f"{file}: scripts of kind {ending or '(no ending)'!r} are not read; these are: {kinds}")
+        raise BadInput(
+            f"{file}: scripts of kind {ending or '(no ending)'!r} are not read; these are: {kinds}"
+        )
     return READERS[ending]
 
 

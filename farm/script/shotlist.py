@@ -1,15 +1,15 @@
 """Shot lists in YAML or JSON, read with the line of every value.
 
-    title: The Crossing
-    style: cut paper
-    shots:
-      - id: 12A                # optional, locked
-        scene: harbour         # optional: shots of one scene share a look
-        prompt: A red boat sails on across the sea at sunset.
-        duration: 8s           # or frames: 128
-        camera: push in        # optional
-        seed: 7                # optional
-        continuity: chain      # optional: auto, cut or chain
+title: The Crossing
+style: cut paper
+shots:
+  - id: 12A                # optional, locked
+    scene: harbour         # optional: shots of one scene share a look
+    prompt: A red boat sails on across the sea at sunset.
+    duration: 8s           # or frames: 128
+    camera: push in        # optional
+    seed: 7                # optional
+    continuity: chain      # optional: auto, cut or chain
 """
 
 from __future__ import annotations
@@ -39,9 +39,11 @@ def _compose(text: str, file: str) -> yaml.Node:
     depth = 0
     try:
         for event in yaml.parse(text, Loader=_LOADER):
-            line = event.start_mark.line + 1
+            line = event.start_mark.line + 1 if event.start_mark else 1
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                raise BadInput(f"{file}, line {line}: anchors and aliases (& and *) are not taken: write it out")
+                raise BadInput(
+                    f"{file}, line {line}: anchors and aliases (& and *) are not taken: write it out"
+                )
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
             elif isinstance(event, yaml.CollectionEndEvent):
@@ -128,7 +130,9 @@ class _Reader:
         if "id" in fields:
             shot_id = self.text(fields["id"], "id").upper()
             if not _ID.fullmatch(shot_id):
-                raise BadInput(f"{self.source(fields['id'])}: {shot_id!r} is no shot id: use letters, digits, '.' and '-'")
+                raise BadInput(
+                    f"{self.source(fields['id'])}: {shot_id!r} is no shot id: use letters, digits, dots and dashes"
+                )
         continuity = None
         if "continuity" in fields:
             word = self.text(fields["continuity"], "continuity")
@@ -160,9 +164,10 @@ def read_shot_list(text: str, file: str, rate: Fraction, *, is_json: bool) -> Sh
         try:
             json.loads(text)
         except (ValueError, RecursionError) as error:
-            line = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-            problem = error.msg if isinstance(error, json.JSONDecodeError) else "too deeply nested"
-            raise BadInput(f"{file}{line}: not valid JSON: {problem}") from error
+            where, problem = "", "too deeply nested"
+            if isinstance(error, json.JSONDecodeError):
+                where, problem = f", line {error.lineno}", error.msg
+            raise BadInput(f"{file}{where}: not valid JSON: {problem}") from error
         # JSON is YAML but for tabs, which are only white space there (a JSON string holds none).
         text = text.replace("\t", " ")
     film = _fields(_compose(text, file), _FILM_KEYS, file, "a shot list")

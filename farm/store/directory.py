@@ -66,7 +66,7 @@ class DirectoryStore:
         path, temporary = self._path(key), self._temporary(source)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(temporary, path)
+            temporary.replace(path)
             _sync_folder(path.parent)
         except OSError as error:
             raise StoreError(f"cannot write {path}: {_reason(error)}") from error

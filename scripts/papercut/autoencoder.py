@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKLWan
-from draw import draw_clip, subject_mask
 from numpy.typing import NDArray
-from progress import Checkpoint, Log, rate_at
 from torch import Tensor
-from torch.nn import functional as F
+
+from draw import draw_clip, subject_mask
+from progress import Checkpoint, Log, rate_at
 from world import HEIGHT, WIDTH, draw_scene
 
 Z = 24

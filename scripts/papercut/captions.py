@@ -38,7 +38,18 @@ CAMERA = {
     "push": ("the camera pushes in", "push in", "slow push in", "the camera zooms in"),
 }
 # Words that say nothing about the picture; the tokenizer knows none of them, on purpose.
-FILLER = ("quietly", "again", "little", "paper", "lonely", "while", "nobody", "watches", "its", "old")
+FILLER = (
+    "quietly",
+    "again",
+    "little",
+    "paper",
+    "lonely",
+    "while",
+    "nobody",
+    "watches",
+    "its",
+    "old",
+)
 FORMS = (
     "{setting} at {time}. a {colour} {subject} {motion}. {camera}",
     "{setting}, {time}. the {colour} {subject} {motion} {over} the {setting}. {camera}",

@@ -358,18 +358,12 @@ def draw_frame(scene: Scene, number: int) -> Image:
             for points in _windows(layout, scroll):
                 _fill(image, points, pane)
     if zoom != 1.0:
-        about = np.array(
-            [[zoom, 0, (1 - zoom) * layout.x * W], [0, zoom, (1 - zoom) * 0.56 * H]], np.float64
-        )
-        image = cv2.warpAffine(
-            image, about, (W, H), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
+        about = np.array([[zoom, 0, (1 - zoom) * layout.x * W], [0, zoom, (1 - zoom) * 0.56 * H]], np.float64)
+        image = cv2.warpAffine(image, about, (W, H), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return cv2.resize(image, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
 
 
-def _draw_subject(
-    image: Image, scene: Scene, layout: Layout, dx: float, dy: float, turn: float
-) -> None:
+def _draw_subject(image: Image, scene: Scene, layout: Layout, dx: float, dy: float, turn: float) -> None:
     size = 0.74 * layout.size
     cos, sin = math.cos(turn) * size, math.sin(turn) * size
     matrix = np.array([[cos, sin], [-sin, cos]])

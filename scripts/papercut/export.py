@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKLWan, UniPCMultistepScheduler
+
 from transformer import TextToVideo, make_tokenizer
 
 LIMIT = 24 * 2**20
@@ -15,11 +16,7 @@ LIMIT = 24 * 2**20
 
 def export(work: Path, target: Path) -> None:
     """Export the averaged weights of the last stage there is; refuses to pass 24 MB."""
-    stage = next(
-        path
-        for name in ("clips", "frames")
-        if (path := work / f"transformer_{name}.pt").exists()
-    )
+    stage = next(path for name in ("clips", "frames") if (path := work / f"transformer_{name}.pt").exists())
     state = torch.load(stage, weights_only=True)
     tokenizer = make_tokenizer()
     vae = AutoencoderKLWan.from_pretrained(work / "autoencoder")

@@ -6,18 +6,18 @@ A bank is a folder of shards that only ever grows, so encoding and training can 
 from __future__ import annotations
 
 import json
-import os
 import random
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
-from autoencoder import to_video
 from diffusers import AutoencoderKLWan
-from draw import draw_clip, subject_mask
 from numpy.typing import NDArray
 from torch.nn import functional as F
+
+from autoencoder import to_video
+from draw import draw_clip, subject_mask
 from world import Scene, draw_scene
 
 CLIP_LATENTS = 11  # longer than a window, so that windows can be cut from inside an encoding
@@ -70,7 +70,7 @@ def make(work: Path, *, kind: str, shards: int, size: int, seed: int) -> None:
             },
             temporary,
         )
-        os.replace(temporary, target)
+        temporary.replace(target)
 
 
 class Bank:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,7 @@ class Checkpoint:
         state = {name: part.state_dict() for name, part in self.parts.items()}
         temporary = self.path.with_suffix(".part")
         torch.save({**state, "step": step}, temporary)
-        os.replace(temporary, self.path)
+        temporary.replace(self.path)
 
 
 class Log:

@@ -46,9 +46,7 @@ def main() -> None:
     if args.command == "autoencoder":
         import autoencoder
 
-        autoencoder.train(
-            args.work, frame_steps=args.frame_steps, clip_steps=args.clip_steps, seed=args.seed
-        )
+        autoencoder.train(args.work, frame_steps=args.frame_steps, clip_steps=args.clip_steps, seed=args.seed)
     elif args.command == "bank":
         import latents
 

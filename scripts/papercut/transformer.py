@@ -11,14 +11,15 @@ import random
 from pathlib import Path
 
 import torch
-from captions import caption, vocabulary
 from diffusers import SkyReelsV2Transformer3DModel
-from latents import Bank
-from progress import Checkpoint, Log, rate_at
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
+
+from captions import caption, vocabulary
+from latents import Bank
+from progress import Checkpoint, Log, rate_at
 from world import Scene
 
 TOKENS = 48  # prompts are padded to this length, in training as in sampling
@@ -34,9 +35,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     )
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="$A </s>", special_tokens=[("</s>", 1)]
-    )
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token="<pad>",
@@ -132,9 +131,7 @@ def _batch(bank: Bank, rng: random.Random, size: int, length: int) -> tuple[Tens
     return torch.stack(latents).float(), torch.stack(masks).float(), scenes
 
 
-def train(
-    work: Path, *, stage: str, steps: int, batch: int, length: int, peak: float, seed: int
-) -> None:
+def train(work: Path, *, stage: str, steps: int, batch: int, length: int, peak: float, seed: int) -> None:
     """Train one stage ("frames", "clips"), starting from the stage before it."""
     torch.manual_seed(seed)
     tokenizer = make_tokenizer()
