@@ -90,12 +90,12 @@ class Heartbeat:
         self.over = threading.Event()
         self.thread = threading.Thread(target=self._beat, daemon=True, name="heartbeat")
 
-    def take(self, wait: Callable[[float], object]) -> None:
+    def take(self, clock: Clock) -> None:
         """Take the film. Raises AnotherDriver while another driver's heartbeat moves."""
         first = self._read()
         if first is not None:
             for _ in range(BEATS_TO_WATCH):
-                wait(BEAT_S)
+                clock.sleep(BEAT_S)
                 if self._read() not in (first, None):
                     raise AnotherDriver(
                         f"the film {self.film!r} is being rendered by another process right now: "
@@ -162,7 +162,7 @@ class Driver:
         begun = self.clock.monotonic()
         run = uuid.uuid4().hex
         heartbeat = Heartbeat(self.store, self.plan.film, run)
-        heartbeat.take(threading.Event().wait)
+        heartbeat.take(self.clock)
         executor: Executor | None = None
         try:
             self.journal = Journal(self.store, self.plan.film)

@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import ftfy
 import numpy as np
 import torch
 from diffusers import (
@@ -152,7 +153,9 @@ def network_of(transformer: Any, dtype: torch.dtype, rate: Fraction) -> Network:
 
 def encode_text(tokenizer: Any, encoder: Any, text: str, tokens: int) -> Tensor:
     """Encode one text: [1, tokens, width], zero behind its end, as these families are trained."""
-    clean = re.sub(r"\s+", " ", html.unescape(html.unescape(text))).strip()
+    # The cleaning of the published pipelines, without which a curly quote is another prompt.
+    plain = html.unescape(html.unescape(ftfy.fix_text(text)))
+    clean = re.sub(r"\s+", " ", plain).strip()
     inputs = tokenizer(
         [clean],
         padding="max_length",

@@ -130,9 +130,8 @@ class _Reader:
         if "id" in fields:
             shot_id = self.text(fields["id"], "id").upper()
             if not _ID.fullmatch(shot_id):
-                raise BadInput(
-                    f"{self.source(fields['id'])}: {shot_id!r} is no shot id: use letters, digits, dots and dashes"
-                )
+                where = self.source(fields["id"])
+                raise BadInput(f"{where}: {shot_id!r} is no shot id: use letters, digits, dots and dashes")
         continuity = None
         if "continuity" in fields:
             word = self.text(fields["continuity"], "continuity")

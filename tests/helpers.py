@@ -1,0 +1,148 @@
+"""Fakes for the ports, whose outputs are honest functions of what they are given."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from farm.errors import Interrupted
+from farm.ports import AttemptDone, Lease, Recipe, Report, WorkerJoined
+from farm.run import Driver
+from farm.script.model import Shot, ShotList, Source
+from farm.worker import Worker
+
+
+def shot(shot_id: str, frames: int = 100, prompt: str = "", **more: Any) -> Shot:
+    return Shot(
+        id=shot_id,
+        scene=more.pop("scene", "1"),
+        prompt=prompt or f"prompt of {shot_id}",
+        frames=frames,
+        source=Source(file="x.fountain", first=1, last=1),
+        **more,
+    )
+
+
+def shots(*items: Shot) -> ShotList:
+    return ShotList(title="Film", shots=items)
+
+
+class FakeClock:
+    def __init__(self) -> None:
+        self.time = 1000.0
+
+    def now(self) -> float:
+        self.time += 0.001
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+
+class FakeModel:
+    """A VideoModel whose bytes depend on just what a real one's would."""
+
+    def __init__(self) -> None:
+        self.denoised: list[tuple[str, int]] = []
+        self.fail: Callable[[Recipe], Exception | None] = lambda recipe: None
+
+    def embed(self, recipe: Recipe) -> bytes:
+        return f"embedding of {recipe['text']}".encode()
+
+    def denoise(
+        self,
+        recipe: Recipe,
+        *,
+        prompt: bytes,
+        negative: bytes,
+        before: bytes | None,
+        stopped: Callable[[], bool],
+    ) -> bytes:
+        if stopped():
+            raise Interrupted("stopped")
+        error = self.fail(recipe)
+        if error is not None:
+            raise error
+        self.denoised.append((recipe["shot"], recipe["span"][0]))
+        assert (before is not None) == (recipe["way"] == "chain")
+        text = json.dumps(recipe, sort_keys=True).encode()
+        return hashlib.sha256(b"|".join((text, prompt, negative, before or b""))).digest()
+
+    def decode(self, recipe: Recipe, latents: Sequence[bytes]) -> Iterator[str]:
+        name = hashlib.sha256(b"".join(latents)).hexdigest()[:8]
+        rate = Fraction(recipe["source_rate"]) / Fraction(recipe["rate"])
+        for number in range(int(recipe["frames"] * rate) + 5):
+            yield f"{name}-{number}"
+
+
+class TextMedia:
+    """A Media whose films are text, so that tests can read them."""
+
+    def encode_shot(self, recipe: Recipe, frames: Iterator[str], target: Path) -> dict[str, Any]:
+        names = list(frames)
+        target.write_text("\n".join(names))
+        return {"frames": len(names), "differences": [1.0] * (len(names) - 1)}
+
+    def stitch(self, recipe: Recipe, shots: Sequence[Path], film: Path, sheet: Path) -> dict[str, Any]:
+        film.write_text("\n".join(path.read_text() for path in shots))
+        sheet.write_text("sheet")
+        return {"frames": sum(item["frames"] for item in recipe["shots"])}
+
+
+class FakePool:
+    """An Executor with several workers in this thread; finishes one lease a poll, newest first."""
+
+    def __init__(self, worker: Worker, count: int = 2) -> None:
+        self.worker, self.leases = worker, []
+        self.news: list[Report] = [WorkerJoined(worker=f"w{index}") for index in range(count)]
+        self.done: list[Lease] = []
+        self.closed = False
+
+    def start(self, lease: Lease) -> None:
+        assert all(lease.worker != other.worker for other in self.leases), "a worker was leased twice"
+        self.leases.append(lease)
+
+    def poll(self, timeout: float) -> Sequence[Report]:
+        if self.news:
+            found, self.news = self.news, []
+            return found
+        if not self.leases:
+            return []
+        lease = self.leases.pop()
+        report = self.worker.run(lease, lambda: False)
+        if isinstance(report, AttemptDone):
+            self.done.append(lease)
+        return [report]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Quiet:
+    """An Observer that says nothing."""
+
+    def begin(self, plan: object, state: object) -> None: ...
+
+    def event(self, event: object, state: object) -> None: ...
+
+
+def make_worker(store: Any, model: FakeModel | None = None) -> Worker:
+    return Worker(store=store, model=model or FakeModel(), media=TextMedia(), clock=FakeClock())
+
+
+def make_driver(plan: Any, store: Any, **more: Any) -> Driver:
+    return Driver(
+        plan,
+        store=store,
+        clock=more.pop("clock", FakeClock()),
+        observer=Quiet(),
+        stopped=more.pop("stopped", lambda: False),
+        **more,
+    )

@@ -1,0 +1,135 @@
+from fractions import Fraction
+
+import pytest
+
+from farm.errors import BadInput
+from farm.script.read import read_script
+
+SCRIPT = """\
+Title: The Long Way Home
+Author: Longtake
+
+# Act one
+
+= A boat leaves.
+
+EXT. OPEN SEA - SUNSET #12#
+
+A red boat sails on across the water. [[8s]] The camera pans.
+
+[[a note
+over lines]]
+
+/* cut
+passage */
+
+CAPTAIN
+(quietly)
+We are late.
+
+CUT TO:
+
+.CITY STREET - NIGHT
+
+!A BLUE CAR hops.
+
+SALLY
+Hello there, my old friend, how have you been all these long years?
+
+BOB ^
+Hello.
+
+> centred <
+
+~la la
+
+===
+
+EXT. QUIET DESERT - CONTINUOUS #13#
+
+Nothing moves. CLOSE ON a green car. It waits.
+
+DISSOLVE TO:
+"""
+RATE = Fraction(16)
+
+
+def read(text: str, rate: Fraction = RATE):
+    return read_script(text.encode(), "x.fountain", rate)
+
+
+def test_a_screenplay_becomes_shots() -> None:
+    made = read(SCRIPT)
+    assert made.title == "The Long Way Home"
+    assert [shot.id for shot in made.shots] == ["12", "12A", "13", "13-2"]
+    first = made.shots[0]
+    assert first.prompt == "Open sea, sunset. A red boat sails on across the water. The camera pans."
+    assert first.frames == 8 * 16
+    assert first.camera == "pan"
+    assert (first.source.first, first.source.last) == (10, 20)
+    assert made.shots[1].prompt == "City street, night. A BLUE CAR hops."
+
+
+def test_a_paragraph_is_split_where_the_camera_is_set_up_anew() -> None:
+    made = read(SCRIPT)
+    assert made.shots[2].prompt == "Quiet desert, night. Nothing moves."
+    assert made.shots[3].prompt == "Quiet desert, night. CLOSE ON a green car. It waits."
+
+
+def test_speech_makes_its_shot_longer_but_never_a_fixed_one() -> None:
+    made = read(SCRIPT)
+    assert made.shots[0].frames == 128
+    silent = read("EXT. CITY - DAY\n\nA blue car hops.\n")
+    assert made.shots[1].frames > silent.shots[0].frames == 48
+
+
+def test_working_matter_is_silent_and_what_is_lost_is_listed() -> None:
+    made = read(SCRIPT)
+    prompts = " ".join(shot.prompt for shot in made.shots)
+    for word in ("Act one", "leaves", "note", "passage", "quietly", "la la", "centred"):
+        assert word not in prompts
+    assert [(item.text, item.source.first) for item in made.unfilmed] == [
+        ("centred", 34),
+        ("la la", 36),
+        ("DISSOLVE TO:", 44),
+    ]
+
+
+def test_a_note_of_its_own_sets_the_length_of_the_action_above() -> None:
+    made = read("EXT. SEA - DAY\n\nA boat.\n\n[[2.5s]]\n")
+    assert made.shots[0].frames == 40
+
+
+def test_a_scene_without_action_is_listed() -> None:
+    made = read("EXT. SEA - DAY\n\nEXT. CITY - DAY\n\nA car hops.\n")
+    assert made.unfilmed[0].why == "nothing happens in this scene"
+    assert [shot.id for shot in made.shots] == ["2"]
+
+
+def test_inserting_a_scene_between_locked_ones_moves_no_id() -> None:
+    before = read("EXT. A - DAY #1#\n\nOne.\n\nEXT. B - DAY #2#\n\nTwo.\n")
+    after = read("EXT. A - DAY #1#\n\nOne.\n\nEXT. C - DAY\n\nNew.\n\nEXT. B - DAY #2#\n\nTwo.\n")
+    assert [shot.id for shot in before.shots] == ["1", "2"]
+    assert [shot.id for shot in after.shots] == ["1", "1A", "2"]
+
+
+def test_directing_is_deterministic() -> None:
+    assert read(SCRIPT) == read(SCRIPT)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("EXT. A - DAY #1#\n\nX.\n\nEXT. B - DAY #1#\n\nY.\n", "scene number 1 is already that of line 1"),
+        ("EXT. A - DAY\n\nX. [[9999s]]\n", "line 3: a shot of 9999 seconds"),
+        ("EXT. A - DAY\n\nX. [[0s]]\n", "line 3: a shot of 0 seconds"),
+        ("Title: nothing\n\n", "nothing in it can be filmed"),
+        ("   \n", "the file is empty"),
+        ("EXT. A - DAY\n\nX\x00Y\n", "control characters"),
+    ],
+)
+def test_bad_screenplays_get_one_sentence(text: str, sentence: str) -> None:
+    with pytest.raises(BadInput, match="x.fountain") as caught:
+        read(text)
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)

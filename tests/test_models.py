@@ -1,0 +1,328 @@
+"""The loop and the family, on tiny random weights of the true classes, against diffusers' own pipeline."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import make_settings
+from diffusers import (
+    AutoencoderKLWan,
+    SkyReelsV2DiffusionForcingPipeline,
+    SkyReelsV2Transformer3DModel,
+    UniPCMultistepScheduler,
+)
+from diffusers.pipelines.skyreels_v2 import pipeline_skyreels_v2_diffusion_forcing as upstream
+from helpers import shot, shots
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
+
+from farm.errors import Interrupted, StoreError
+from farm.models.decode import stream_frames, to_pixels
+from farm.models.denoise import denoise, levels_of
+from farm.models.matrix import Levels, chain, cut
+from farm.models.noise import Address, NoiseSource, draw
+from farm.models.skyreels_v2 import SkyReelsV2, encode_text, network_of
+from farm.models.tensors import pack, unpack
+from farm.plan.plan import make_plan
+
+Z = 4
+TOLERANCE = 1e-4
+
+
+@pytest.fixture(scope="module")
+def parts() -> dict[str, Any]:
+    torch.manual_seed(0)
+    words = {word: index for index, word in enumerate(["<pad>", "</s>", "<unk>", "a", "red", "boat"])}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 1)]
+    )
+    return {
+        "tokenizer": PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+        ),
+        "text_encoder": UMT5EncoderModel(
+            UMT5Config(
+                vocab_size=6, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2, pad_token_id=0
+            )
+        ).eval(),
+        "transformer": SkyReelsV2Transformer3DModel(
+            patch_size=(1, 2, 2),
+            num_attention_heads=2,
+            attention_head_dim=24,
+            in_channels=Z,
+            out_channels=Z,
+            text_dim=16,
+            freq_dim=32,
+            ffn_dim=64,
+            num_layers=2,
+            rope_max_seq_len=32,
+        ).eval(),
+        "vae": AutoencoderKLWan(
+            base_dim=4, z_dim=Z, dim_mult=[1, 1, 1, 1], num_res_blocks=1, temperal_downsample=[False, True, True],
+            latents_mean=[0.1] * Z, latents_std=[0.7] * Z,
+        ).eval(),
+        "scheduler": UniPCMultistepScheduler(
+            prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
+        ),
+    }
+
+
+@pytest.fixture(scope="module")
+def pipeline(parts: dict[str, Any]) -> SkyReelsV2DiffusionForcingPipeline:
+    pipe = SkyReelsV2DiffusionForcingPipeline(**parts)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def record(monkeypatch: pytest.MonkeyPatch, call: Any) -> tuple[torch.Tensor, list, list]:
+    """Run the stock pipeline and keep what it drew: (latents, initial noises, condition noises)."""
+    first, later = [], []
+    randn_tensor, randn_like = upstream.randn_tensor, torch.randn_like
+
+    def keep_first(*args: Any, **more: Any) -> torch.Tensor:
+        first.append(randn_tensor(*args, **more))
+        return first[-1].clone()
+
+    def keep_later(*args: Any, **more: Any) -> torch.Tensor:
+        later.append(randn_like(*args, **more))
+        return later[-1].clone()
+
+    monkeypatch.setattr(upstream, "randn_tensor", keep_first)
+    monkeypatch.setattr(torch, "randn_like", keep_later)
+    latents = call().frames
+    monkeypatch.undo()
+    return latents, first, later
+
+
+@pytest.mark.parametrize("guidance", [1.0, 5.0])
+def test_one_segment_equals_the_stock_pipeline(pipeline, parts, monkeypatch, guidance: float) -> None:
+    expected, (noise,), _ = record(
+        monkeypatch,
+        lambda: pipeline(
+            "a red boat",
+            negative_prompt="a boat",
+            height=48,
+            width=32,
+            num_frames=17,
+            num_inference_steps=6,
+            guidance_scale=guidance,
+            max_sequence_length=12,
+            generator=torch.Generator().manual_seed(3),
+            output_type="latent",
+            fps=16,
+        ),
+    )
+    with torch.no_grad():
+        made = denoise(
+            network_of(parts["transformer"], torch.float32, 16),
+            parts["scheduler"],
+            cut(levels_of(parts["scheduler"], 6), noise.shape[2]),
+            noise,
+            prompt=encode_text(parts["tokenizer"], parts["text_encoder"], "a  red boat ", 12),
+            negative=encode_text(parts["tokenizer"], parts["text_encoder"], "a boat", 12),
+            guidance=guidance,
+        )
+    assert made.shape == expected.shape == (1, Z, 5, 6, 4)
+    assert (made - expected).abs().max() < TOLERANCE
+    assert expected.std() > 0.1
+
+
+@pytest.mark.parametrize("level", [0, 20])
+def test_chained_segments_equal_the_stock_long_loop(pipeline, parts, monkeypatch, level: int) -> None:
+    steps, given = 4, 3
+    expected, noises, held = record(
+        monkeypatch,
+        lambda: pipeline(
+            "a red boat",
+            height=32,
+            width=32,
+            num_frames=41,
+            base_num_frames=25,
+            overlap_history=9,
+            addnoise_condition=level,
+            num_inference_steps=steps,
+            guidance_scale=1.0,
+            max_sequence_length=12,
+            generator=torch.Generator().manual_seed(5),
+            output_type="latent",
+            fps=16,
+        ),
+    )
+    text = encode_text(parts["tokenizer"], parts["text_encoder"], "a red boat", 12)
+    network = network_of(parts["transformer"], torch.float32, 16)
+    levels = levels_of(parts["scheduler"], steps)
+    with torch.no_grad():
+        made = denoise(
+            network, parts["scheduler"], cut(levels, 7), noises[0], prompt=text, negative=text, guidance=1.0
+        )
+        for number, noise in enumerate(noises[1:]):
+            draws = held[number * steps : (number + 1) * steps]
+            window = denoise(
+                network,
+                parts["scheduler"],
+                chain(levels, noise.shape[2], given, level),
+                noise,
+                prompt=text,
+                negative=text,
+                guidance=1.0,
+                given=made[:, :, -given:],
+                context_noise=(lambda step, draws=draws: draws[step]) if level else None,
+            )
+            made = torch.cat([made, window[:, :, given:]], dim=2)
+    assert len(noises) > 1
+    assert made.shape == expected.shape
+    # Without noise on the condition the stock loop tells the network 0 for it, and so do we.
+    assert (made - expected).abs().max() < TOLERANCE
+
+
+def test_given_columns_are_never_changed_and_may_not_be_updated(parts) -> None:
+    levels = levels_of(parts["scheduler"], 3)
+    noise = torch.randn(1, Z, 5, 4, 4)
+    given = torch.randn(1, Z, 2, 4, 4)
+    calls = []
+
+    def network(latents, timesteps, text):
+        calls.append((latents[:, :, :2].clone(), timesteps[0].tolist()))
+        return torch.zeros_like(latents)
+
+    more = dict(prompt=noise, negative=noise, guidance=1.0, given=given)
+    made = denoise(network, parts["scheduler"], chain(levels, 5, 2, 0), noise, **more)
+    assert torch.equal(made[:, :, :2], given)
+    assert all(torch.equal(window, given) for window, _ in calls)
+    assert [timesteps[:2] for _, timesteps in calls] == [[0.0, 0.0]] * 3
+    with pytest.raises(ValueError, match="must update just the columns"):
+        denoise(network, parts["scheduler"], cut(levels, 5), noise, **more)
+
+
+def test_a_network_that_answers_nonsense_is_caught(parts) -> None:
+    noise = torch.randn(1, Z, 2, 4, 4)
+    levels = levels_of(parts["scheduler"], 3)
+    more = dict(prompt=noise, negative=noise, guidance=1.0)
+    with pytest.raises(FloatingPointError, match="step 1 is not finite"):
+        denoise(lambda x, t, e: x * float("nan"), parts["scheduler"], cut(levels, 2), noise, **more)
+
+
+def test_stopping_takes_effect_within_a_step(parts) -> None:
+    noise, calls = torch.randn(1, Z, 2, 4, 4), []
+
+    def network(latents, timesteps, text):
+        calls.append(1)
+        return latents
+
+    with pytest.raises(Interrupted):
+        denoise(
+            network,
+            parts["scheduler"],
+            cut(levels_of(parts["scheduler"], 9), 2),
+            noise,
+            prompt=noise,
+            negative=noise,
+            guidance=1.0,
+            stopped=lambda: len(calls) >= 2,
+        )
+    assert len(calls) == 2
+
+
+def test_the_matrix_rows() -> None:
+    levels = Levels([1.0, 0.5], [1000, 499])
+    assert cut(levels, 2)[1].sigma == (0.5, 0.5)
+    row = chain(levels, 3, 1, 20)[1]
+    assert row.sigma == (0.02, 0.5, 0.5)
+    assert row.timestep == (20.0, 499.0, 499.0)
+    assert row.update == (False, True, True)
+
+
+@torch.no_grad()
+def test_streamed_decoding_equals_one_pass_and_is_lazy(parts) -> None:
+    vae = parts["vae"]
+    latents = torch.randn(1, Z, 6, 4, 4)
+    mean = torch.tensor(vae.config.latents_mean).view(1, Z, 1, 1, 1)
+    std = torch.tensor(vae.config.latents_std).view(1, Z, 1, 1, 1)
+    whole = vae.decode(latents * std + mean).sample
+    pulled = []
+
+    def pieces():
+        for first, last in ((0, 1), (1, 4), (4, 6)):
+            pulled.append(first)
+            yield latents[:, :, first:last]
+
+    stream = stream_frames(vae, pieces())
+    frames = [next(stream)]
+    assert pulled == [0]
+    frames += list(stream)
+    assert [part.shape[2] for part in frames] == [1, 4, 4, 4, 4, 4]
+    assert (torch.cat(frames, dim=2) - whole).abs().max() < TOLERANCE
+    pixels = list(to_pixels(frames[1]))
+    assert len(pixels) == 4
+    assert pixels[0].shape == (32, 32, 3)
+    assert pixels[0].dtype == np.uint8
+
+
+def test_noise_is_addressed() -> None:
+    shape = (2, 3, 4)
+    source = NoiseSource(seed=7, shot="12A", scene_seed=7, scene="12", scene_share=0.3)
+    whole = source.initial(0, 9, shape)
+    assert np.array_equal(source.initial(3, 6, shape), whole[:, 3:6])
+    assert not np.array_equal(whole[:, 0], whole[:, 1])
+    assert not np.array_equal(source.context(0, 1, shape), whole[:, :1])
+    big = NoiseSource(seed=7, shot="1", scene_seed=7, scene="1", scene_share=0.3).initial(0, 4, (8, 40, 40))
+    assert abs(big.std() - 1) < 0.05
+    other = NoiseSource(seed=7, shot="2", scene_seed=7, scene="1", scene_share=0.3).initial(0, 4, (8, 40, 40))
+    assert abs(float(np.corrcoef(big.ravel(), other.ravel())[0, 1]) - 0.3) < 0.1
+
+
+def test_the_noise_stream_is_fixed() -> None:
+    """A golden hash: other noise would make every film another one."""
+    noise = draw(Address(seed=1, owner="shot 1", frame=0, purpose="initial"), (4, 3, 2))
+    assert hashlib.sha256(noise.tobytes()).hexdigest() == "13f1f234a467d0dd9ba02ed17300e831ed8c8b755327053a13dc7e9b1cf1152d"
+
+
+def test_tensors_travel_as_safetensors_alone() -> None:
+    tensor = torch.randn(2, 3)
+    assert torch.equal(unpack(pack(tensor)), tensor)
+    assert pack(tensor) == pack(tensor.clone())
+    for data in (b"", b"not a tensor", b"\x80\x04N."):
+        with pytest.raises(StoreError, match="no tensor"):
+            unpack(data)
+
+
+def test_the_family_runs_a_plans_recipes_the_same_way_twice(parts, tmp_path: Path) -> None:
+    import json
+
+    for name, part in parts.items():
+        part.save_pretrained(tmp_path / name)
+    settings = make_settings()
+    plan = make_plan("film", shots(shot("1", 40)), settings)
+    recipes = {task.id: json.loads(task.recipe) for task in plan.tasks}
+    for recipe in recipes.values():  # the tiny autoencoder has another stride and size
+        recipe.update(width=32, height=32, spatial_stride=8)
+
+    def film() -> tuple[list[bytes], list[np.ndarray]]:
+        family = SkyReelsV2(tmp_path, "cpu")
+        texts = [family.embed(recipes[task.id]) for task in plan.tasks if task.kind == "embed"]
+        made: list[bytes] = []
+        for segment in plan.shots[0].segments:
+            made.append(
+                family.denoise(
+                    recipes[segment.task],
+                    prompt=texts[0],
+                    negative=texts[1],
+                    before=made[-1] if made else None,
+                    stopped=lambda: False,
+                )
+            )
+        return made, list(family.decode(recipes["finish/1"], made))
+
+    (latents, frames), (again, frames_again) = film(), film()
+    assert latents == again
+    assert all(np.array_equal(a, b) for a, b in zip(frames, frames_again, strict=True))
+    owned = [unpack(data).shape[2] for data in latents]
+    assert owned == [len(segment.window.owned) for segment in plan.shots[0].segments]
+    assert len(frames) == 1 + 4 * (sum(owned) - 1) >= 40

@@ -1,0 +1,170 @@
+import time
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+from conftest import make_settings
+from helpers import shot, shots
+from hypothesis import given
+from hypothesis import strategies as st
+
+from farm.errors import BadInput
+from farm.plan.naming import check_film_name, film_name
+from farm.plan.plan import Kind, estimate, make_plan
+from farm.plan.segments import split_windows
+from farm.timebase import latents_for
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> tuple[int, int, int]:
+    window = draw(st.integers(2, 40))
+    return draw(st.integers(1, 500)), window, draw(st.integers(1, (window + 1) // 3))
+
+
+@given(windows())
+def test_segments_cover_a_shot_exactly_and_overlap_as_asked(case: tuple[int, int, int]) -> None:
+    latents, window, overlap = case
+    made = split_windows(latents, window, overlap)
+    owned = [frame for item in made for frame in range(item.owned.start, item.owned.stop)]
+    assert owned == list(range(latents))
+    assert all(len(item.span) <= window for item in made)
+    assert made[0].given == 0
+    for before, after in zip(made, made[1:], strict=False):
+        assert before.span.stop - after.span.start == overlap == after.given
+        # The context comes from one neighbour, so that neighbour must own all of it.
+        assert len(before.owned) >= overlap
+    sizes = [len(item.owned) for item in made[1:]]
+    assert not sizes or max(sizes) - min(sizes) <= 1
+
+
+rates = st.sampled_from([Fraction(16), Fraction(24), Fraction(25), Fraction(24000, 1001), Fraction(60000, 1001)])
+
+
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=12), rates, rates)
+def test_a_film_is_exactly_its_shots(lengths: list[int], rate: Fraction, out: Fraction) -> None:
+    if out < rate / 4:
+        return
+    plan = make_plan(
+        "film",
+        shots(*(shot(str(index), frames) for index, frames in enumerate(lengths))),
+        make_settings(rate=rate, out=out),
+    )
+    assert plan.frames == sum(lengths)
+    position = 0
+    for item, frames in zip(plan.shots, lengths, strict=True):
+        assert (item.span.start, item.span.stop) == (position, position + frames)
+        position += frames
+        inner = 0
+        for segment in item.segments:
+            assert segment.frames.start == inner
+            inner = segment.frames.stop
+        assert inner == frames
+
+
+def keys(plan) -> dict[str, str]:
+    return {task.id: task.key for task in plan.tasks}
+
+
+@given(st.integers(0, 4), st.sampled_from(["prompt", "frames", "seed"]))
+def test_editing_a_shot_changes_only_what_hangs_on_it(index: int, field: str) -> None:
+    items = [shot(str(number), 150) for number in range(5)]
+    before = make_plan("film", shots(*items), make_settings())
+    change = {"prompt": "something else", "frames": 151, "seed": 99}[field]
+    items[index] = replace(items[index], **{field: change})
+    after = make_plan("film", shots(*items), make_settings())
+    old, new = keys(before), keys(after)
+    changed = {task for task in new if new[task] != old.get(task)}
+    assert f"finish/{index}" in changed
+    for task in after.tasks:
+        if task.id in changed:
+            assert task.shot == str(index) or task.kind in (Kind.EMBED, Kind.STITCH)
+
+
+def test_keys_ignore_order_of_other_shots_workers_and_source() -> None:
+    one, two = shot("1", 150), shot("2", 80)
+    base = make_settings()
+    plan = keys(make_plan("film", shots(one, two), base))
+    moved = keys(make_plan("other", shots(two, one), replace(base, cost=replace(base.cost, workers=64))))
+    elsewhere = replace(one, source=replace(one.source, file="other.fountain", first=70, last=70))
+    renamed = keys(make_plan("film", shots(elsewhere, two), base))
+    for task in plan:
+        if task != "stitch":
+            assert plan[task] == moved[task] == renamed[task]
+
+
+def test_whatever_changes_the_output_changes_the_key() -> None:
+    base = keys(make_plan("film", shots(shot("1", 150)), make_settings()))
+    for change in ({"weights": "sha256:x"}, {"seed": 2}, {"steps": 5}, {"continuity": "cut"}):
+        other = keys(make_plan("film", shots(shot("1", 150)), make_settings(**change)))
+        assert base["denoise/1/1"] != other["denoise/1/1"], change
+        assert base["finish/1"] != other["finish/1"], change
+
+
+def test_golden_keys() -> None:
+    """Fails when what a recipe says changes: then raise the number in ALGORITHM and this key."""
+    plan = make_plan("film", shots(shot("1", 150)), make_settings())
+    assert len(plan.tasks) == 2 + 6 + 1 + 1
+    assert plan.key == "GOLDEN"
+
+
+def test_chained_segments_wait_for_one_another_and_cut_ones_do_not() -> None:
+    plan = make_plan("film", shots(shot("1", 150)), make_settings())
+    chained = [task for task in plan.tasks if task.kind is Kind.DENOISE]
+    assert [task.needs[2:] for task in chained[:3]] == [(), ("denoise/1/0",), ("denoise/1/1",)]
+    plan = make_plan("film", shots(shot("1", 150, continuity="cut")), make_settings())
+    free = [task for task in plan.tasks if task.kind is Kind.DENOISE]
+    assert all(len(task.needs) == 2 for task in free)
+
+
+def test_auto_is_a_pure_choice() -> None:
+    made = make_plan("film", shots(shot("1", 33), shot("2", 34)), make_settings())
+    assert [item.continuity for item in made.shots] == ["cut", "chain"]
+    made = make_plan("film", shots(shot("2", 34)), make_settings(levels=False))
+    assert made.shots[0].continuity == "cut"
+    with pytest.raises(BadInput, match="continuity=chain needs a noise level per latent frame"):
+        make_plan("film", shots(shot("2", 34, continuity="chain")), make_settings(levels=False))
+
+
+def test_what_cannot_be_planned_is_refused() -> None:
+    base = make_settings()
+    with pytest.raises(BadInput, match="multiple of 16"):
+        make_plan("film", shots(shot("1")), replace(base, output=replace(base.output, width=250)))
+    with pytest.raises(BadInput, match="too slow"):
+        make_plan("film", shots(shot("1")), make_settings(out=Fraction(3)))
+    with pytest.raises(BadInput, match="give 1 to 3"):
+        make_settings(overlap=4)
+
+
+def test_the_estimate_counts_what_is_left() -> None:
+    plan = make_plan("film", shots(shot("1", 150), shot("2", 20)), make_settings())
+    whole = estimate(plan)
+    assert whole.segments == 7
+    assert whole.latents == latents_for(150, 4) + latents_for(20, 4)
+    assert whole.evaluations == 7 * 4 * 2
+    done = frozenset(task.id for task in plan.tasks if task.shot == "1")
+    assert estimate(plan, done).segments == 1
+    everything = frozenset(task.id for task in plan.tasks)
+    assert estimate(plan, everything).seconds == 0
+
+
+def test_planning_grows_linearly() -> None:
+    def seconds(count: int) -> float:
+        items = shots(*(shot(str(index), 100) for index in range(count)))
+        began = time.process_time()
+        make_plan("film", items, make_settings())
+        return time.process_time() - began
+
+    seconds(100)
+    small, large = min(seconds(500) for _ in range(3)), seconds(5000)
+    assert large < 10 * small * 2.5
+
+
+def test_film_names_cannot_leave_the_store() -> None:
+    assert film_name("The Long Way Home!", "x.fountain") == "the-long-way-home"
+    assert film_name(None, "scripts/Été.fountain") == "ete"
+    assert film_name("../../etc", "x.fountain") == "etc"
+    with pytest.raises(BadInput, match="film=NAME"):
+        film_name("夜", "夜.fountain")
+    for wrong in ("../x", "a/b", "", ".x", "X", "a" * 64, "-x"):
+        with pytest.raises(BadInput):
+            check_film_name(wrong)

@@ -1,0 +1,240 @@
+"""The driver, with fake workers: killed anywhere, it goes on; failing anywhere, it says so."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from conftest import make_settings
+from helpers import FakeClock, FakeModel, FakePool, make_driver, make_worker, shot, shots
+
+from farm.errors import AnotherDriver, BadInput, FarmError, Interrupted
+from farm.executor import InlineExecutor
+from farm.job.events import Failed
+from farm.ledger import Journal
+from farm.plan.plan import Plan, make_plan
+from farm.ports import AttemptDone, WorkerJoined, WorkerLost
+from farm.run import Heartbeat, claim
+from farm.store.memory import MemoryStore
+
+
+@pytest.fixture
+def plan() -> Plan:
+    return make_plan("film", shots(shot("1", 120), shot("2", 40), shot("3", 20)), make_settings())
+
+
+def film_of(store: MemoryStore) -> bytes:
+    return store.get("films/film/film.mp4")
+
+
+def undisturbed(plan: Plan) -> bytes:
+    store = MemoryStore()
+    make_driver(plan, store).render(lambda: FakePool(make_worker(store)))
+    return film_of(store)
+
+
+def test_a_film_is_rendered_and_published(plan: Plan, store: MemoryStore) -> None:
+    outcome = make_driver(plan, store).render(lambda: FakePool(make_worker(store)))
+    assert (outcome.rendered, outcome.reused, outcome.retried) == (8, 0, 0)
+    assert len(film_of(store).splitlines()) == plan.frames == 180
+    assert store.stat("films/film/driver.json") is None
+    assert b"attempt 1 on" in store.get("films/film/log/denoise-1-0.log")
+
+
+def test_the_same_again_renders_nothing_and_starts_no_worker(plan: Plan, store: MemoryStore) -> None:
+    make_driver(plan, store).render(lambda: FakePool(make_worker(store)))
+    before = film_of(store)
+
+    def nobody() -> FakePool:
+        raise AssertionError("no worker is needed")
+
+    outcome = make_driver(plan, store).render(nobody)
+    assert (outcome.rendered, outcome.reused) == (0, 8)
+    assert film_of(store) == before
+
+
+def test_inline_and_pool_make_the_same_bytes(plan: Plan, store: MemoryStore) -> None:
+    worker = make_worker(store)
+    make_driver(plan, store).render(lambda: InlineExecutor(worker, lambda: False))
+    assert film_of(store) == undisturbed(plan)
+
+
+def test_only_an_edited_shot_is_rendered_again(plan: Plan, store: MemoryStore) -> None:
+    make_driver(plan, store).render(lambda: FakePool(make_worker(store)))
+    items = [shot("1", 120), shot("2", 40, prompt="another"), shot("3", 20)]
+    edited = make_plan("film", shots(*items), make_settings())
+    outcome = make_driver(edited, store).render(lambda: FakePool(make_worker(store)))
+    assert (outcome.rendered, outcome.reused) == (2, 6)
+
+
+class Killed(BaseException):
+    """Not an Exception, like the death of a process: nobody can catch and tidy up."""
+
+
+class DyingStore(MemoryStore):
+    """Dies for good at its n-th call, before or after the call took effect."""
+
+    def __init__(self, calls: int, after: bool) -> None:
+        super().__init__()
+        self.left, self.after, self.dead = calls, after, False
+
+    def _live(self, call, *args):
+        if self.dead:
+            raise Killed
+        self.left -= 1
+        if self.left == 0:
+            self.dead = True
+            if not self.after:
+                raise Killed
+        result = call(*args)
+        if self.dead:
+            raise Killed
+        return result
+
+    def put(self, key, source):
+        return self._live(super().put, key, source)
+
+    def create_if_absent(self, key, data):
+        return self._live(super().create_if_absent, key, data)
+
+    def get(self, key):
+        return self._live(super().get, key)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_killed_at_any_store_call_the_same_bytes_come_out(after: bool) -> None:
+    plan = make_plan("film", shots(shot("1", 60), shot("2", 20)), make_settings())
+    whole = undisturbed(plan)
+    for calls in range(1, 200):
+        dying = DyingStore(calls, after)
+        # Heartbeats would count as calls at unpredictable moments; the fence is the journal.
+        try:
+            driver = make_driver(plan, dying)
+            driver.render(lambda store=dying: FakePool(make_worker(store)))
+            assert calls > 30
+            break
+        except Killed:
+            pass
+        survivor = MemoryStore()
+        survivor._objects = dict(dying._objects)
+        commits = [json.loads(data) for key, data in survivor._objects.items() if "commits/" in key]
+        committed = sum(commit["kind"] == "denoise" for commit in commits)
+        model = FakeModel()
+        worker = make_worker(survivor, model)
+        outcome = make_driver(plan, survivor).render(lambda: FakePool(worker))
+        assert film_of(survivor) == whole
+        assert outcome.rendered == len(model.denoised)
+        assert outcome.reused == committed  # nothing committed is rendered again
+        assert outcome.rendered + outcome.reused == 4
+    else:
+        pytest.fail("the film was never finished")
+
+
+def test_a_failing_task_is_tried_three_times_and_named(plan: Plan, store: MemoryStore) -> None:
+    model = FakeModel()
+    model.fail = lambda recipe: ValueError("bad\nnews") if recipe["shot"] == "2" else None
+    pool = FakePool(make_worker(store, model))
+    with pytest.raises(FarmError, match=r"shot 2 \(denoise/2/0\) failed: ValueError: bad news\. ") as caught:
+        make_driver(plan, store).render(lambda: pool)
+    assert "\n" not in str(caught.value)
+    assert pool.closed
+    log = store.get("films/film/log/denoise-2-0.log").decode()
+    assert log.count("failed (task)") == 3
+    assert "Traceback" in log
+    # The others were finished, and mending the cause finishes the film.
+    outcome = make_driver(plan, store).render(lambda: FakePool(make_worker(store)))
+    assert (outcome.rendered, outcome.reused) == (2, 6)
+
+
+def test_a_task_that_fails_once_is_only_retried(plan: Plan, store: MemoryStore) -> None:
+    model = FakeModel()
+    troubles = [RuntimeError("once")]
+    model.fail = lambda recipe: troubles.pop() if troubles else None
+    outcome = make_driver(plan, store).render(lambda: FakePool(make_worker(store, model)))
+    assert outcome.retried == 1
+    assert film_of(store) == undisturbed(plan)
+
+
+def test_a_lost_worker_is_replaced_and_its_task_leased_again(plan: Plan, store: MemoryStore) -> None:
+    class Dying(FakePool):
+        lost = False
+
+        def poll(self, timeout):
+            if not self.lost and any(lease.kind == "denoise" for lease in self.leases):
+                Dying.lost = True
+                lease = next(item for item in self.leases if item.kind == "denoise")
+                self.leases.remove(lease)
+                return [WorkerLost(worker=lease.worker, reason="killed"), WorkerJoined(worker="new")]
+            return super().poll(timeout)
+
+    outcome = make_driver(plan, store).render(lambda: Dying(make_worker(store)))
+    assert outcome.retried == 1
+    assert film_of(store) == undisturbed(plan)
+
+
+def test_an_altered_blob_is_made_again_with_all_that_hangs_on_it(plan: Plan, store: MemoryStore) -> None:
+    class Vandal(FakePool):
+        done_it = False
+
+        def poll(self, timeout):
+            reports = super().poll(timeout)
+            for report in reports:
+                if isinstance(report, AttemptDone) and report.task == "denoise/1/1" and not Vandal.done_it:
+                    Vandal.done_it = True
+                    store.put(report.commit.main.key, b"rubbish")
+            return reports
+
+    make_driver(plan, store).render(lambda: Vandal(make_worker(store)))
+    assert film_of(store) == undisturbed(plan)
+    events = Journal(store, "film").read()
+    assert any(isinstance(event, Failed) and event.fault == "corrupt" for event in events)
+
+
+def test_stopping_keeps_what_is_committed(plan: Plan, store: MemoryStore) -> None:
+    worker = make_worker(store)
+    pool = FakePool(worker)
+    with pytest.raises(Interrupted, match="the same command goes on"):
+        make_driver(plan, store, stopped=lambda: len(pool.done) >= 4).render(lambda: pool)
+    outcome = make_driver(plan, store).render(lambda: FakePool(make_worker(store)))
+    assert outcome.reused > 0
+    assert film_of(store) == undisturbed(plan)
+
+
+def test_a_name_belongs_to_one_script(store: MemoryStore) -> None:
+    claim(store, "film", "a.fountain")
+    claim(store, "film", "a.fountain")
+    with pytest.raises(BadInput, match=r"belongs to the script a\.fountain"):
+        claim(store, "film", "b.fountain")
+
+
+def test_a_second_driver_is_refused_while_the_first_one_lives(store: MemoryStore) -> None:
+    first = Heartbeat(store, "film", "first")
+    first.take(FakeClock())
+    beats = iter(range(100))
+
+    class Watching(FakeClock):
+        def sleep(self, seconds: float) -> None:
+            first._write(next(beats) + 1000)
+
+    with pytest.raises(AnotherDriver, match="rendered by another process"):
+        Heartbeat(store, "film", "second").take(Watching())
+    first.release()
+    assert store.stat("films/film/driver.json") is None
+
+
+def test_a_dead_drivers_film_is_taken_over(store: MemoryStore) -> None:
+    store.put("films/film/driver.json", b'{"run": "dead", "beat": 7}')
+    second = Heartbeat(store, "film", "second")
+    second.take(FakeClock())
+    second.release()
+
+
+def test_no_worker_at_all_ends_with_advice(plan: Plan, store: MemoryStore) -> None:
+    class Empty(FakePool):
+        def poll(self, timeout):
+            clock.time += 10
+            return []
+
+    clock = FakeClock()
+    with pytest.raises(FarmError, match="no worker has come up"):
+        make_driver(plan, store, clock=clock).render(lambda: Empty(make_worker(store)))

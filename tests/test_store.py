@@ -1,0 +1,128 @@
+"""One contract for every store."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from farm.errors import NotFound, StoreError
+from farm.ports import BlobStore
+from farm.store.directory import DirectoryStore
+from farm.store.memory import MemoryStore
+
+
+@pytest.fixture(params=["memory", "directory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
+    return MemoryStore() if request.param == "memory" else DirectoryStore(tmp_path / "store")
+
+
+def test_what_is_put_is_got(store: BlobStore, tmp_path: Path) -> None:
+    store.put("blobs/a", b"one")
+    store.put("blobs/a", b"two")
+    path = tmp_path / "file"
+    path.write_bytes(b"three" * 1000)
+    store.put("films/x/film.mp4", path)
+    assert store.get("blobs/a") == b"two"
+    store.fetch("films/x/film.mp4", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == path.read_bytes()
+    info = store.stat("films/x/film.mp4")
+    assert info is not None
+    assert info.num_bytes == 5000
+
+
+def test_what_is_not_there(store: BlobStore, tmp_path: Path) -> None:
+    assert store.stat("blobs/none") is None
+    with pytest.raises(NotFound):
+        store.get("blobs/none")
+    with pytest.raises(NotFound):
+        store.fetch("blobs/none", tmp_path / "copy")
+    store.delete("blobs/none")
+
+
+def test_list_gives_keys_in_order_under_a_prefix(store: BlobStore) -> None:
+    for key in ("films/b/journal/2", "films/b/journal/10", "films/a/plan.json", "blobs/z", "commits/k/0"):
+        store.put(key, b"x")
+    assert [info.key for info in store.list("films/")] == [
+        "films/a/plan.json",
+        "films/b/journal/10",
+        "films/b/journal/2",
+    ]
+    assert [info.key for info in store.list("films/b/journal/1")] == ["films/b/journal/10"]
+    assert len(list(store.list(""))) == 5
+    assert list(store.list("commits/none/")) == []
+    store.delete("blobs/z")
+    assert [info.key for info in store.list("blobs/")] == []
+
+
+def test_of_many_creators_exactly_one_wins(store: BlobStore) -> None:
+    for round_ in range(10):
+        wins: list[int] = []
+        gate = threading.Barrier(12)
+
+        def create(number: int, key: str = f"journal/{round_}") -> None:
+            gate.wait()
+            if store.create_if_absent(key, str(number).encode()):
+                wins.append(number)
+
+        threads = [threading.Thread(target=create, args=(number,)) for number in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(wins) == 1
+        assert store.get(f"journal/{round_}") == str(wins[0]).encode()
+    assert store.create_if_absent("journal/0", b"late") is False
+
+
+def test_films_lie_where_people_look_and_nothing_is_left_over(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    store.put("films/boat/film.mp4", b"film")
+    store.create_if_absent("commits/k/0", b"c")
+    assert (tmp_path / "boat" / "film.mp4").read_bytes() == b"film"
+    assert store.locate("films/boat/film.mp4") == str(tmp_path / "boat" / "film.mp4")
+    assert list((tmp_path / ".longtake" / "tmp").iterdir()) == []
+
+
+def test_a_failed_write_leaves_the_old_object(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    store.put("blobs/a", b"old")
+    with pytest.raises(StoreError):
+        store.put("blobs/a", tmp_path / "there-is-no-such-file")
+    assert store.get("blobs/a") == b"old"
+    assert list((tmp_path / ".longtake" / "tmp").iterdir()) == []
+
+
+@given(st.text(max_size=30))
+def test_no_key_leaves_the_store(key: str) -> None:
+    root = Path("/nonexistent-root")
+    store = DirectoryStore.__new__(DirectoryStore)
+    store.root = root
+    try:
+        path = store._path(key)
+    except StoreError:
+        return
+    assert path.is_relative_to(root)
+    assert ".." not in path.parts
+
+
+@pytest.mark.parametrize("key", ["../x", "blobs/../../x", "/etc/passwd", "films/../x", "", "a//b", "blobs/.x"])
+def test_keys_that_would_leave_are_refused(tmp_path: Path, key: str) -> None:
+    with pytest.raises(StoreError, match="no key"):
+        DirectoryStore(tmp_path).put(key, b"x")
+
+
+def test_an_unwritable_folder_is_said_so(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("not a folder")
+    with pytest.raises(StoreError, match="cannot be written"):
+        DirectoryStore(file / "store")
+    if os.geteuid() != 0:  # root may write anywhere
+        closed = tmp_path / "closed"
+        closed.mkdir(mode=0o500)
+        with pytest.raises(StoreError, match="cannot be written"):
+            DirectoryStore(closed)
