@@ -76,9 +76,12 @@ class RayPool:
         waiting = {slot.call: slot for slot in self.slots.values() if slot.call is not None}
         if not waiting:
             return []
-        ready, _ = ray.wait(list(waiting), num_returns=1, timeout=timeout)
-        if ready:  # take in all that has come by now
-            ready, _ = ray.wait(list(waiting), num_returns=len(waiting), timeout=0)
+        try:
+            ready, _ = ray.wait(list(waiting), num_returns=1, timeout=timeout)
+            if ready:  # take in all that has come by now
+                ready, _ = ray.wait(list(waiting), num_returns=len(waiting), timeout=0)
+        except (RayError, ConnectionError) as error:
+            raise FarmError(f"Ray went away: {' '.join(str(error).split())[:300]}") from error
         return [self._report(waiting[call], call) for call in ready]
 
     def _report(self, slot: _Slot, call: Any) -> Report:

@@ -65,7 +65,11 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    args = parser().parse_args(argv)
+    args, rest = parser().parse_known_args(argv)
+    # argparse takes no settings behind a flag; we do, since that is where one adds them.
+    if unknown := [word for word in rest if word.startswith("-")]:
+        parser().error(f"there is no option {unknown[0]}")
+    args.overrides += rest
     # Ray reports usage home unless told otherwise, and so would the hub's client.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -246,3 +250,7 @@ def _doctor(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
         "checks": [{"name": c.name, "state": c.state, "found": c.found, "advice": c.advice} for c in checks],
     }
     return result, "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

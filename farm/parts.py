@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,7 +87,8 @@ def start_workers(conf: FarmConf, weights: Weights, stopped: Callable[[], bool])
     """Start the workers the configuration asks for."""
     device = device_of(conf)
     # An actor works in a folder of its own, so the store must not be relative to this one.
-    conf.store.root = str(Path(conf.store.root).expanduser().resolve())
+    root = str(Path(conf.store.root).expanduser().resolve())
+    conf = replace(conf, store=replace(conf.store, root=root))
     build = functools.partial(build_worker, conf, weights, device)
     if conf.cluster.kind == "inline":
         from farm.executor import InlineExecutor

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farm.errors import NotFound, StoreError
+from farm.errors import BadInput, NotFound, StoreError
 from farm.ports import BlobStore
 from farm.store.directory import DirectoryStore
 from farm.store.memory import MemoryStore
@@ -119,10 +119,10 @@ def test_keys_that_would_leave_are_refused(tmp_path: Path, key: str) -> None:
 def test_an_unwritable_folder_is_said_so(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("not a folder")
-    with pytest.raises(StoreError, match="cannot be written"):
+    with pytest.raises(BadInput, match="cannot be written"):
         DirectoryStore(file / "store")
     if os.geteuid() != 0:  # root may write anywhere
         closed = tmp_path / "closed"
         closed.mkdir(mode=0o500)
-        with pytest.raises(StoreError, match="cannot be written"):
+        with pytest.raises(BadInput, match="cannot be written"):
             DirectoryStore(closed)

@@ -12,6 +12,10 @@ from typing import Any
 # One number a kind of task, raised when its code changes what comes out of the same recipe.
 ALGORITHM = {"embed": 1, "denoise": 1, "finish": 1, "stitch": 1}
 
+_SCALARS = (str, int, bool, type(None))
+# One encoder for all: json.dumps with these options would make a new one at each call.
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
 
 def _plain(value: Any, where: str) -> Any:
     if value is None or isinstance(value, bool | int | str):
@@ -27,7 +31,10 @@ def _plain(value: Any, where: str) -> Any:
     if isinstance(value, Mapping):
         if not all(isinstance(name, str) for name in value):
             raise TypeError(f"{where}: the keys of a recipe are strings")
-        return {name: _plain(item, f"{where}.{name}") for name, item in value.items()}
+        return {
+            name: item if type(item) in _SCALARS else _plain(item, f"{where}.{name}")
+            for name, item in value.items()
+        }
     raise TypeError(f"{where}: a {type(value).__name__} cannot be part of a recipe")
 
 
@@ -37,11 +44,11 @@ def canonical(value: Mapping[str, Any]) -> str:
     Raises:
         TypeError: for any value it does not know, rather than hashing what it cannot hash safely.
     """
-    plain = _plain(value, "recipe")
-    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _ENCODER.encode(_plain(value, "recipe"))
 
 
 def key_of(kind: str, recipe: str, needs: tuple[str, ...]) -> str:
     """Return a task's key from its canonical recipe and the keys of what it depends on, in order."""
-    head = canonical({"kind": kind, "algorithm": ALGORITHM[kind], "needs": needs})
+    # Kinds and keys hold no white space, so this head can be read in one way only.
+    head = f"{kind} {ALGORITHM[kind]} {' '.join(needs)}"
     return hashlib.sha256(f"{head}\n{recipe}".encode()).hexdigest()

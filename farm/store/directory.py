@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from farm.errors import NotFound, StoreError
+from farm.errors import BadInput, NotFound, StoreError
 from farm.ports import ObjectInfo
 
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._=@-]{0,199}")
@@ -24,7 +24,10 @@ _HIDDEN = ".longtake"
 
 
 class DirectoryStore:
-    """A BlobStore over a folder, safe for many processes of one machine (or one shared disk)."""
+    """A BlobStore over a folder, safe for many processes of one machine (or one shared disk).
+
+    Raises BadInput when the folder cannot be made or written.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
@@ -33,7 +36,7 @@ class DirectoryStore:
             if not os.access(self.root / _HIDDEN / "tmp", os.W_OK):
                 raise PermissionError(errno.EACCES, "permission denied")
         except OSError as error:
-            raise StoreError(
+            raise BadInput(
                 f"the store folder {self.root} cannot be written ({_reason(error)}): "
                 "choose another with store.root=FOLDER"
             ) from error

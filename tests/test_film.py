@@ -1,0 +1,102 @@
+"""The whole path with the model that ships: script in, film out, killed on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import pytest
+
+SCRIPT = """\
+title: Small
+shots:
+  - {prompt: "Open sea, day. A red boat sails on across the sea.", duration: 3.5s}
+  - {prompt: "City, night. A yellow balloon floats up and down over the rooftops.", duration: 1.5s}
+"""
+
+
+def render(folder: Path, root: str, *more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "farm.cli", "render", "small.yaml", "--json", "model.steps=3"]
+    return subprocess.Popen(
+        [*command, f"store.root={root}", *more],
+        cwd=folder,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env={**os.environ, "PYTHONWARNINGS": "ignore"},
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> dict:
+    out, err = process.communicate(timeout=280)
+    assert process.returncode == 0, err
+    return json.loads(out)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+    folder = tmp_path_factory.mktemp("film")
+    (folder / "small.yaml").write_text(SCRIPT)
+    return folder, finish(render(folder, "calm"))
+
+
+def commits(root: Path) -> int:
+    return sum(1 for _ in (root / ".longtake" / "commits").glob("*/*"))
+
+
+def test_the_film_is_what_the_script_says(whole: tuple[Path, dict]) -> None:
+    folder, result = whole
+    assert result["frames"] == 80
+    assert result["duration_s"] == 5.0
+    assert result["rendered"] == 3
+    film = folder / "calm" / "small"
+    assert result["uri"] == str(film / "film.mp4")
+    with av.open(result["uri"]) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(frames) == 80
+    assert frames[0].shape == (144, 256, 3)
+    # Day is brighter than night, and neither stands still.
+    assert frames[20].mean() > frames[70].mean() + 20
+    for first, last in ((5, 45), (60, 78)):
+        assert abs(frames[first].astype(int) - frames[last].astype(int)).mean() > 1
+    report = json.loads((film / "report.json").read_text())
+    (join,) = report["shots"][0]["joins"]
+    assert join["frame"] == report["shots"][0]["start"] + join["frame"]
+    assert join["ratio"] > 0
+    assert (film / "sheet.png").stat().st_size > 5000
+
+
+def test_killed_after_the_third_commit_it_goes_on_to_the_same_bytes(whole: tuple[Path, dict]) -> None:
+    folder, result = whole
+    process = render(folder, "killed")
+    deadline = time.monotonic() + 200
+    while commits(folder / "killed") < 4 and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    again = finish(render(folder, "killed"))
+    assert again["reused"] + again["rendered"] == 3
+    assert again["reused"] > 0
+    killed = (folder / "killed" / "small" / "film.mp4").read_bytes()
+    assert killed == (folder / "calm" / "small" / "film.mp4").read_bytes()
+
+
+def test_interrupted_it_says_how_to_go_on(whole: tuple[Path, dict]) -> None:
+    folder, _ = whole
+    process = render(folder, "stopped", "cluster=inline")
+    while commits(folder / "stopped") < 1:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on" in err
+    assert "Traceback" not in err

@@ -1,0 +1,100 @@
+"""The pool on a real Ray: films come out, dead actors are replaced, hopeless ones are told of."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import make_settings
+from helpers import FakeClock, FakeModel, FakePool, TextMedia, make_driver, make_worker, shot, shots
+
+from farm.clock import SystemClock
+from farm.errors import FarmError
+from farm.plan.plan import Plan, make_plan
+from farm.store.directory import DirectoryStore
+from farm.store.memory import MemoryStore
+from farm.worker import Worker
+
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One Ray for the module; its workers must find the helpers."""
+    os.environ["PYTHONPATH"] = str(Path(__file__).parent)
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
+
+    ray.init(
+        address="local", num_cpus=4, include_dashboard=False, log_to_driver=False,
+        object_store_memory=128 * 2**20,
+    )
+    yield
+    ray.shutdown()
+    del os.environ["PYTHONPATH"]
+
+
+class MarkingModel(FakeModel):
+    """Leaves a file with its process id while it denoises one segment, the first time."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def denoise(self, recipe, **more):
+        mark = self.folder / "victim"
+        if recipe["shot"] == "1" and recipe["span"][0] > 0 and not mark.exists():
+            mark.with_suffix(".part").write_text(str(os.getpid()))
+            mark.with_suffix(".part").rename(mark)
+            time.sleep(30)
+        return super().denoise(recipe, **more)
+
+
+def build(root: Path) -> Worker:
+    model = MarkingModel(root)
+    return Worker(store=DirectoryStore(root), model=model, media=TextMedia(), clock=SystemClock())
+
+
+def broken() -> Worker:
+    raise OSError("the weights are not there")
+
+
+@pytest.fixture
+def plan() -> Plan:
+    return make_plan("film", shots(shot("1", 90), shot("2", 40), shot("3", 20)), make_settings())
+
+
+def pool(build_worker, workers: int = 2):
+    from actors.pool import PoolSpec, RayPool
+
+    return RayPool(PoolSpec(workers=workers, threads=1, gpus=0, address=None), build_worker)
+
+
+def test_a_film_comes_out_though_a_worker_is_killed_in_mid_task(plan: Plan, tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+
+    def kill_when_marked() -> bool:
+        mark = tmp_path / "victim"
+        if mark.exists() and not (tmp_path / "killed").exists():
+            (tmp_path / "killed").touch()
+            os.kill(int(mark.read_text()), signal.SIGKILL)
+        return False
+
+    driver = make_driver(plan, store, clock=SystemClock(), stopped=kill_when_marked)
+    outcome = driver.render(lambda: pool(functools.partial(build, tmp_path)))
+    assert (tmp_path / "killed").exists()
+    assert outcome.retried == 1
+    calm = MemoryStore()
+    make_driver(plan, calm, clock=FakeClock()).render(lambda: FakePool(make_worker(calm)))
+    assert (tmp_path / "film" / "film.mp4").read_bytes() == calm.get("films/film/film.mp4")
+
+
+def test_workers_that_cannot_start_are_told_of(plan: Plan, tmp_path: Path) -> None:
+    driver = make_driver(plan, DirectoryStore(tmp_path), clock=SystemClock())
+    with pytest.raises(FarmError, match=r"workers cannot start: .*the weights are not there"):
+        driver.render(lambda: pool(broken, workers=1))
