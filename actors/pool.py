@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -74,7 +76,8 @@ class RayPool:
 
     def poll(self, timeout: float) -> Sequence[Report]:
         waiting = {slot.call: slot for slot in self.slots.values() if slot.call is not None}
-        if not waiting:
+        if not waiting:  # nobody works: the driver waits for a moment to come
+            time.sleep(timeout)
             return []
         try:
             ready, _ = ray.wait(list(waiting), num_returns=1, timeout=timeout)
@@ -120,6 +123,7 @@ class RayPool:
 def _start_ray(spec: PoolSpec) -> None:
     address = spec.address or os.environ.get("RAY_ADDRESS")
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         if address:
             ray.init(address=address, **quiet)
@@ -136,3 +140,15 @@ def _start_ray(spec: PoolSpec) -> None:
         raise FarmError(
             f"Ray {where} cannot be reached or started: {' '.join(str(error).split())[:300]}"
         ) from error
+    finally:
+        signal.signal(signal.SIGTERM, handler)  # Ray puts its own over the one that stops in order
+
+
+def check_ray(address: str | None) -> str:
+    """Start or reach a Ray as a run would, and say what it has. Raises FarmError."""
+    _start_ray(PoolSpec(workers=1, threads=1, gpus=0, address=address))
+    try:
+        found = ray.cluster_resources()
+        return f"Ray {ray.__version__}, {found.get('CPU', 0):.0f} cores, {found.get('GPU', 0):.0f} GPUs"
+    finally:
+        ray.shutdown()

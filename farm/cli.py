@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,18 @@ EPILOG = """\
 settings are written group=choice or key=value, such as quality=draft model.steps=12 seed=7;
 `farm render --help` names the groups. Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.
 """
-GROUPS = """\
-groups and their choices (conf/ in the source):
-  model       papercut, skyreels_v2_df_1_3b, skyreels_v2_df_14b
-  quality     standard, draft
-  continuity  auto, chain, cut
-  cluster     local (Ray), inline (no Ray)
-  store       local (a folder, store.root=renders)
-  output      h264
-single keys: film=NAME, seed=N, model.steps=N, model.guidance=X, output.fps=24000/1001, …
-"""
+
+
+def _groups() -> str:
+    """The groups of settings with their choices, read from the files they are in."""
+    lines = ["groups and their choices:"]
+    for group in sorted(item for item in files("farm.conf").iterdir() if item.is_dir()):
+        choices = sorted(item.name.removesuffix(".yaml") for item in group.iterdir())
+        names = [name for name in choices if not name.startswith("_")]
+        if names:
+            lines.append(f"  {group.name:<11} {', '.join(names)}")
+    lines.append("single keys: film=NAME, seed=N, model.steps=N, store.root=FOLDER, output.fps=24000/1001, …")
+    return "\n".join(lines)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -51,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
             verb,
             help=text,
             description=text[0].upper() + text[1:] + ".",
-            epilog=GROUPS,
+            epilog=_groups(),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if takes_script:
@@ -80,15 +83,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             "status": _status,
             "doctor": _doctor,
         }[args.verb](args)
+        print(json.dumps(result) if args.json else text, flush=True)
     except FarmError as error:
-        print(f"farm: {error}", file=sys.stderr)
+        print(f"farm: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("farm: stopped", file=sys.stderr)
         return Interrupted.exit_code
-    except BrokenPipeError:
+    except BrokenPipeError:  # the reader has gone; Python must not try to flush to it at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    print(json.dumps(result, ensure_ascii=False) if args.json else text)
     return 0 if result.get("ok", True) else 1
 
 
@@ -104,18 +108,16 @@ def _prepare(args: argparse.Namespace, *, certain: bool) -> tuple[Any, Any]:
     config.check(conf)
     check_kind(args.script)
     data = parts.read_file(args.script, MAX_BYTES)
-    weights = parts.find_weights(conf, certain=certain)
-    settings = config.settings(conf, weights, parts.count_workers(conf))
-    shots = read_script(data, Path(args.script).name, settings.output.rate)
+    shots = read_script(data, Path(args.script).name, config.film_rate(conf))
     name = conf.film or film_name(shots.title, args.script)
+    weights = parts.find_weights(conf, certain=certain, film=name)
+    settings = config.settings(conf, weights, parts.count_workers(conf))
     return conf, make_plan(name, shots, settings)
 
 
-def _script_identity(path: str) -> str:
-    """A script is known by its place below the working folder, so that both may move together."""
-    whole = Path(path).resolve()
-    here = Path.cwd().resolve()
-    return str(whole.relative_to(here)) if whole.is_relative_to(here) else str(whole)
+def _script_identity(path: str, root: Path) -> str:
+    """A script is known by its place as seen from the store, so that both may move together."""
+    return os.path.relpath(Path(path).resolve(), root)
 
 
 def _done(store: Any, plan: Any) -> frozenset[str]:
@@ -132,8 +134,7 @@ def _plan(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from farm.report import plan_json
 
     conf, plan = _prepare(args, certain=False)
-    root = Path(conf.store.root).expanduser()
-    done = _done(parts.build_store(conf), plan) if root.is_dir() else frozenset()
+    done = _done(parts.build_store(conf), plan)
     guess = estimate(plan, done)
     result = plan_json(plan, done, guess)
     return result, _plan_text(result, plan.settings.weights.resolved)
@@ -181,16 +182,24 @@ def _render(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from farm.run import Driver, claim, put_json
 
     conf, plan = _prepare(args, certain=True)
-    store = parts.build_store(conf)
-    claim(store, plan.film, _script_identity(args.script))
-    put_json(store, f"films/{plan.film}/plan.json", plan_json(plan, frozenset(), estimate(plan)))
-    lock = {"weights": plan.settings.weights.identity, "versions": versions()}
-    put_json(store, f"films/{plan.film}/lock.json", lock)
+    store = parts.build_store(conf, writable=True)
+    claim(store, plan.film, _script_identity(args.script, parts.store_root(conf)))
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     observer = observer_for(sys.stderr)
-    driver = Driver(plan, store=store, clock=SystemClock(), observer=observer, stopped=stop.is_set)
+    records = {
+        "plan": plan_json(plan, frozenset(), estimate(plan)),
+        "lock": {"weights": plan.settings.weights.identity, "versions": versions()},
+    }
+    driver = Driver(
+        plan,
+        store=store,
+        clock=SystemClock(),
+        observer=observer,
+        stopped=stop.is_set,
+        records=records,
+    )
     try:
         outcome = driver.render(lambda: parts.start_workers(conf, plan.settings.weights, stop.is_set))
     finally:
@@ -215,6 +224,7 @@ def versions() -> dict[str, str]:
 
 def _status(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from farm import config, parts
+    from farm.clock import SystemClock
     from farm.plan.naming import check_film_name
     from farm.status import film_status, list_films, status_text
 
@@ -224,12 +234,12 @@ def _status(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
         film = None
     conf = config.load(args.overrides)
     config.check(conf)
-    root = Path(conf.store.root).expanduser()
+    root = parts.store_root(conf)
     if not root.is_dir():
         raise BadInput(f"there is no store at {root}: render something, or say store.root=FOLDER")
     store = parts.build_store(conf)
     names = [check_film_name(film)] if film else list_films(store)
-    films = [film_status(store, name) for name in names]
+    films = [film_status(store, name, SystemClock()) for name in names]
     return {"films": films}, "\n".join(status_text(item) for item in films) or "no films yet"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import get_type_hints
 
@@ -48,7 +49,6 @@ class ModelConf:
     overlap: int = 3
     temporal_stride: int = 4
     spatial_stride: int = 16
-    channels: int = 24
     text_tokens: int = 48
     steps: int = 20
     guidance: float = 4.0
@@ -56,7 +56,7 @@ class ModelConf:
     negative_prompt: str = ""
     dtype: str = "float32"
     evaluation_s_per_latent: float = 0.03
-    decode_s_per_latent: float = 0.25
+    decode_s_per_latent: float = 0.3
 
 
 @dataclass
@@ -119,6 +119,7 @@ class FarmConf:
     output: OutputConf = field(default_factory=OutputConf)
 
 
+MAX_OVERRIDE = 2000
 GROUPS = ("model", "store", "cluster", "quality", "continuity", "output")
 
 
@@ -138,7 +139,7 @@ def load(overrides: Sequence[str]) -> FarmConf:
         made = OmegaConf.to_object(composed)
     except OverrideParseException as error:
         raise BadInput(f"{error.override!r} is no override: write key=value, such as seed=7") from error
-    except (ConfigCompositionException, HydraException, OmegaConfBaseException) as error:
+    except (ConfigCompositionException, HydraException, OmegaConfBaseException, ValueError) as error:
         raise BadInput(_explain(error)) from error
     assert isinstance(made, FarmConf)
     return made
@@ -146,6 +147,10 @@ def load(overrides: Sequence[str]) -> FarmConf:
 
 def _check_override(override: str) -> None:
     """Answer a wrong key with its name and what there is, before Hydra answers with a page."""
+    if len(override) > MAX_OVERRIDE or not override.isprintable():
+        raise BadInput(
+            f"{override[:40]!r} … is no override: at most {MAX_OVERRIDE} printable characters are taken"
+        )
     key, equals, value = override.partition("=")
     if not equals:
         raise BadInput(f"{override!r} is no override: write key=value, such as seed=7")
@@ -188,7 +193,7 @@ def _explain(error: Exception) -> str:
 
 def _positive(value: float, key: str, most: float) -> None:
     if not 0 < value <= most:
-        raise BadInput(f"{key}={value:g} cannot be used: give more than 0 and at most {most:g}")
+        raise BadInput(f"{key}={value} cannot be used: give more than 0 and at most {most:,g}")
 
 
 def _one_of(value: str, key: str, choices: Sequence[str]) -> None:
@@ -203,6 +208,10 @@ def check(conf: FarmConf) -> None:
         ("model.width", model.width, 8192),
         ("model.height", model.height, 8192),
         ("model.steps", model.steps, 1000),
+        ("model.temporal_stride", model.temporal_stride, 64),
+        ("model.spatial_stride", model.spatial_stride, 256),
+        ("model.evaluation_s_per_latent", model.evaluation_s_per_latent, 1e6),
+        ("model.decode_s_per_latent", model.decode_s_per_latent, 1e6),
         ("model.window", model.window, 1000),
         ("model.text_tokens", model.text_tokens, 4096),
         ("model.shift", model.shift, 100),
@@ -210,6 +219,10 @@ def check(conf: FarmConf) -> None:
         ("cluster.threads", cluster.threads, 256),
     ):
         _positive(value, key, most)
+    if model.window < 2:
+        raise BadInput("model.window=1 cannot be used: segments overlap, so give at least 2 latent frames")
+    if not conf.store.root.strip():
+        raise BadInput("store.root is empty: give a folder")
     if cluster.workers is not None:
         _positive(cluster.workers, "cluster.workers", 10_000)
     if not 0 <= model.guidance <= 100:
@@ -236,6 +249,11 @@ def check(conf: FarmConf) -> None:
         check_film_name(conf.film)
 
 
+def film_rate(conf: FarmConf) -> Fraction:
+    """The film's frame rate: the output's, else the model's. Raises BadInput."""
+    return parse_rate(conf.model.fps if conf.output.fps is None else conf.output.fps)
+
+
 def settings(conf: FarmConf, weights: Weights, workers: int) -> Settings:
     """Turn a checked configuration into what a plan is made from.
 
@@ -247,7 +265,6 @@ def settings(conf: FarmConf, weights: Weights, workers: int) -> Settings:
         name=model.name,
         temporal_stride=model.temporal_stride,
         spatial_stride=model.spatial_stride,
-        channels=model.channels,
         window=model.window,
         overlap=conf.continuity.overlap if conf.continuity.overlap is not None else model.overlap,
         text_tokens=model.text_tokens,
@@ -270,7 +287,7 @@ def settings(conf: FarmConf, weights: Weights, workers: int) -> Settings:
         output=Output(
             width=model.width,
             height=model.height,
-            rate=parse_rate(conf.output.fps) if conf.output.fps else family.rate,
+            rate=film_rate(conf),
             codec=conf.output.codec,
             crf=conf.quality.crf,
             preset=conf.quality.preset,

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import shutil
 import sys
-import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from farm.config import FarmConf
 from farm.errors import FarmError
+from farm.models.weights import resolve
 from farm.parts import (
     WORKER_BYTES,
     build_store,
     count_gpus,
     count_workers,
     device_of,
-    find_weights,
     memory_bytes,
+    store_root,
 )
 
 GB = 2**30
@@ -38,7 +38,7 @@ class Check:
 def examine(conf: FarmConf) -> list[Check]:
     """Check Python, packages, memory, disk, device, store and weights."""
     checks = [_python(), _packages(), _memory(conf), _device(conf)]
-    for name, look in (("store", _store), ("weights", _weights)):
+    for name, look in (("ray", _ray), ("store", _store), ("weights", _weights)):
         try:
             checks.append(look(conf))
         except FarmError as error:
@@ -79,20 +79,21 @@ def _device(conf: FarmConf) -> Check:
     return Check("device", "ok", f"{gpus} GPUs" if device == "cuda" else "CPU")
 
 
+def _ray(conf: FarmConf) -> Check:
+    if conf.cluster.kind != "ray":
+        return Check("ray", "ok", "not used")
+    from actors.pool import check_ray
+
+    return Check("ray", "ok", check_ray(conf.cluster.address))
+
+
 def _store(conf: FarmConf) -> Check:
     """Write, read back, and let several writers race for one key: exactly one may win."""
-    store = build_store(conf)
-    root = Path(conf.store.root).expanduser().resolve()
+    store, root = build_store(conf, writable=True), store_root(conf)
     free = shutil.disk_usage(root).free
     key = f"doctor/{uuid.uuid4().hex}"
-    wins: list[bool] = []
-    threads = [
-        threading.Thread(target=lambda: wins.append(store.create_if_absent(key, b"x"))) for _ in range(8)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(8) as pool:
+        wins = list(pool.map(lambda _: store.create_if_absent(key, b"x"), range(8)))
     whole = store.get(key) == b"x"
     store.delete(key)
     if sum(wins) != 1 or not whole:
@@ -109,7 +110,7 @@ def _store(conf: FarmConf) -> Check:
 
 
 def _weights(conf: FarmConf) -> Check:
-    weights = find_weights(conf, certain=False)
+    weights = resolve(conf.model.weights, conf.model.revision)
     if not weights.resolved:
         return Check(
             "weights",

@@ -45,8 +45,8 @@ class Interrupted(FarmError):
 
 
 def suggest(word: str, choices: Iterable[str]) -> str:
-    """Say what there is to choose from, the likeliest first: "did you mean x? There is: …"."""
+    """Say what there is to choose from, the likeliest first: "did you mean x? there is: …"."""
     known = sorted(choices)
     near = get_close_matches(word, known, n=1, cutoff=0.6)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"{hint}There is: {', '.join(known)}"
+    return f"{hint}there is: {', '.join(known)}"

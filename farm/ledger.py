@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -85,16 +86,34 @@ class Commits:
     def write(self, commit: Commit) -> Commit:
         """Commit a task, and return the commit that counts: this one, or one there before it.
 
-        A commit that was made from other inputs does not count; the next generation is open then.
+        A commit that was made from other inputs, or whose outputs are gone, does not count; the next
+        generation is open then.
         """
         while True:
             data = json.dumps(asdict(commit), sort_keys=True).encode()
             if self.store.create_if_absent(_commit_key(commit.key, commit.generation), data):
                 return commit
-            winner = self.read(commit.key, commit.generation)
-            if winner.inputs == commit.inputs:
+            winner = self._usable(commit.key, commit.generation, commit.inputs)
+            if winner is not None:
                 return winner
             commit = replace(commit, generation=commit.generation + 1)
+
+    def find(self, key: str, inputs: tuple[str, ...]) -> Commit | None:
+        """The newest commit of a key that was made from these inputs and whose outputs are there."""
+        names = [info.key.rsplit("/", 1)[1] for info in self.store.list(f"commits/{key}/")]
+        for name in reversed(names):
+            if name.isdigit() and (commit := self._usable(key, int(name), inputs)):
+                return commit
+        return None
+
+    def _usable(self, key: str, generation: int, inputs: tuple[str, ...]) -> Commit | None:
+        try:
+            commit = self.read(key, generation)
+        except StoreError:
+            return None
+        blobs = Blobs(self.store)
+        whole = commit.inputs == inputs and all(map(blobs.has, commit.outputs.values()))
+        return commit if whole else None
 
     def read(self, key: str, generation: int) -> Commit:
         """Read one commit. Raises NotFound, or StoreError for one that cannot be understood."""
@@ -104,7 +123,7 @@ class Commits:
             fields["outputs"] = {name: BlobRef(**ref) for name, ref in fields["outputs"].items()}
             fields["inputs"] = tuple(fields["inputs"])
             return Commit(**fields)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(f"commit {key[:12]}/{generation} cannot be understood") from error
 
     def latest(self) -> dict[str, int]:
@@ -112,7 +131,8 @@ class Commits:
         newest: dict[str, int] = {}
         for info in self.store.list("commits/"):
             _, key, generation = info.key.split("/")
-            newest[key] = max(int(generation), newest.get(key, -1))
+            if generation.isdigit():
+                newest[key] = max(int(generation), newest.get(key, -1))
         return newest
 
 
@@ -155,8 +175,12 @@ class Journal:
     def __init__(self, store: BlobStore, film: str) -> None:
         self.store, self.prefix = store, f"films/{film}/journal/"
         self.film = film
-        numbers = [int(info.key.removeprefix(self.prefix)) for info in store.list(self.prefix)]
-        self.next = max(numbers, default=-1) + 1
+        self.next = max((int(key[-9:]) for key in self._keys()), default=-1) + 1
+
+    def _keys(self) -> list[str]:
+        """The journal's own objects, in order; what else lies in its folder is not ours."""
+        keys = (info.key for info in self.store.list(self.prefix))
+        return [key for key in keys if re.fullmatch(r"[0-9]{9}", key.removeprefix(self.prefix))]
 
     def append(self, batch: Iterable[events.Event]) -> None:
         """Write a batch durably. Raises AnotherDriver when its number is taken."""
@@ -170,6 +194,6 @@ class Journal:
     def read(self) -> list[events.Event]:
         """All events, in order."""
         found: list[events.Event] = []
-        for info in self.store.list(self.prefix):
-            found += events.decode(self.store.get(info.key))
+        for key in self._keys():
+            found += events.decode(self.store.get(key))
         return found

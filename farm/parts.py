@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from farm.clock import SystemClock
 from farm.config import FarmConf
-from farm.errors import BadInput
-from farm.models.weights import fetch, resolve, settle
+from farm.errors import BadInput, StoreError
+from farm.models.weights import fetch, folder_of, resolve, settle
 from farm.plan.spec import Weights
 from farm.ports import BlobStore, Executor
 from farm.store.directory import DirectoryStore
@@ -23,8 +25,17 @@ if TYPE_CHECKING:
 WORKER_BYTES = 1_500_000_000  # what a CPU worker with papercut and its libraries takes
 
 
-def build_store(conf: FarmConf) -> BlobStore:
-    return DirectoryStore(Path(conf.store.root).expanduser())
+def store_root(conf: FarmConf) -> Path:
+    """The store's folder, absolute. Raises BadInput for what cannot be one."""
+    return folder_of(conf.store.root, "store.root")
+
+
+def build_store(conf: FarmConf, *, writable: bool = False) -> BlobStore:
+    """Build the store. With `writable`, raises BadInput where it cannot be written."""
+    store = DirectoryStore(store_root(conf))
+    if writable:
+        store.check_writable()
+    return store
 
 
 def count_gpus() -> int:
@@ -63,10 +74,20 @@ def memory_bytes() -> int:
     return total
 
 
-def find_weights(conf: FarmConf, *, certain: bool) -> Weights:
-    """Resolve the weights; `certain` fetches what is not here, so that keys are final."""
+def find_weights(conf: FarmConf, *, certain: bool, film: str) -> Weights:
+    """Resolve the weights; `certain` fetches what is not here, so that keys are final.
+
+    Where no revision is configured, a film keeps the one it was begun with, which its lock holds: a
+    repository that moves on must not turn a half-rendered film into another one.
+    """
+    model, revision = conf.model, conf.model.revision
+    if revision is None:
+        with contextlib.suppress(StoreError, ValueError, KeyError, TypeError):
+            lock = json.loads(build_store(conf).get(f"films/{film}/lock.json"))
+            source, at, commit = lock["weights"].partition("@")
+            revision = commit if at and source == model.weights else None
     act = settle if certain else resolve
-    return act(conf.model.weights, conf.model.revision)
+    return act(model.weights, revision)
 
 
 def build_worker(conf: FarmConf, weights: Weights, device: str) -> Worker:
@@ -87,8 +108,7 @@ def start_workers(conf: FarmConf, weights: Weights, stopped: Callable[[], bool])
     """Start the workers the configuration asks for."""
     device = device_of(conf)
     # An actor works in a folder of its own, so the store must not be relative to this one.
-    root = str(Path(conf.store.root).expanduser().resolve())
-    conf = replace(conf, store=replace(conf.store, root=root))
+    conf = replace(conf, store=replace(conf.store, root=str(store_root(conf))))
     build = functools.partial(build_worker, conf, weights, device)
     if conf.cluster.kind == "inline":
         from farm.executor import InlineExecutor
@@ -113,7 +133,7 @@ def read_file(path: str, most: int) -> bytes:
     """
     try:
         if not Path(path).is_file():
-            what = "a folder" if Path(path).is_dir() else "not there"
+            what = "a folder" if Path(path).is_dir() else "no such file"
             raise BadInput(f"{path}: {what}: give a script file")
         with Path(path).open("rb") as file:
             return file.read(most + 1)

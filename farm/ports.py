@@ -127,6 +127,9 @@ class Lease:
     worker: str
 
 
+MAIN_OUTPUT = {"embed": "embedding", "denoise": "latents", "finish": "shot", "stitch": "film"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
     """A finished task: what it made and what it consumed. The first one written wins."""
@@ -143,8 +146,8 @@ class Commit:
 
     @property
     def main(self) -> BlobRef:
-        """The output that other tasks consume."""
-        return next(iter(self.outputs.values()))
+        """The output that other tasks consume, and by which the commit is known."""
+        return self.outputs[MAIN_OUTPUT[self.kind]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -105,9 +105,13 @@ class Bars:
             if shot is not None:
                 self.advance(shot, isinstance(event, Found))
         elif isinstance(event, Failed):
-            self.progress.console.print(f"{event.task} failed ({event.fault}): {event.message}")
+            self.say(f"{event.task} failed ({event.fault}): {event.message}")
         elif isinstance(event, Lost):
-            self.progress.console.print(f"{event.worker} was lost: {event.reason}")
+            self.say(f"{event.worker} was lost: {event.reason}")
+
+    def say(self, text: str) -> None:
+        # An error may hold brackets, which rich would read as markup.
+        self.progress.console.print(text, markup=False, highlight=False)
 
     def advance(self, shot: str, found: bool) -> None:
         row = self.rows.get(shot)

@@ -74,7 +74,7 @@ def joins(item: PlannedShot, differences: list[float]) -> list[dict[str, Any]]:
         near = [
             differences[index]
             for index in range(max(0, at - NEAR), min(len(differences), at + NEAR + 1))
-            if index != at
+            if index != at and differences[index] > 0  # frames repeated for the rate say nothing
         ]
         if 0 <= at < len(differences) and near:
             usual = median(near)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from farm.errors import AnotherDriver, BadInput, FarmError, Interrupted, NotFound, StoreError
+from farm.errors import AnotherDriver, BadInput, CorruptBlob, FarmError, Interrupted, NotFound, StoreError
 from farm.job import events
 from farm.job.machine import Run, State, begin, next_wake, step
 from farm.ledger import Blobs, Commits, Journal, reusable
@@ -92,19 +93,25 @@ class Heartbeat:
 
     def take(self, clock: Clock) -> None:
         """Take the film. Raises AnotherDriver while another driver's heartbeat moves."""
-        first = self._read()
-        if first is not None:
-            for _ in range(BEATS_TO_WATCH):
-                clock.sleep(BEAT_S)
-                if self._read() not in (first, None):
-                    raise AnotherDriver(
-                        f"the film {self.film!r} is being rendered by another process right now: "
-                        "wait for it or stop it"
-                    )
+        first = self.read()
+        if first is not None and self.moves(first, clock):
+            raise AnotherDriver(
+                f"the film {self.film!r} is being rendered by another process right now: "
+                "wait for it or stop it"
+            )
         self._write(0)
         self.thread.start()
 
-    def _read(self) -> bytes | None:
+    def moves(self, first: bytes, clock: Clock) -> bool:
+        """Watch for a few beats whether the object changes (one that goes away is nobody's)."""
+        for _ in range(BEATS_TO_WATCH):
+            clock.sleep(BEAT_S)
+            now = self.read()
+            if now != first:
+                return now is not None
+        return False
+
+    def read(self) -> bytes | None:
         try:
             return self.store.get(self.key)
         except NotFound:
@@ -123,14 +130,28 @@ class Heartbeat:
                 continue  # the journal is the fence; a missed beat only invites a second driver
 
     def release(self) -> None:
+        """Stop beating and take the object away, unless another driver's has replaced it."""
         self.over.set()
-        if self.thread.ident is not None:
-            self.thread.join()
-            self.store.delete(self.key)
+        if self.thread.ident is None:
+            return
+        self.thread.join()
+        with contextlib.suppress(StoreError, ValueError):
+            if json.loads(self.read() or b"{}").get("run") == self.run:
+                self.store.delete(self.key)
+
+
+def is_alive(store: BlobStore, film: str, clock: Clock) -> bool:
+    """Whether a driver renders the film: its heartbeat is there, and moves while it is watched."""
+    heartbeat = Heartbeat(store, film, "")
+    first = heartbeat.read()
+    return first is not None and heartbeat.moves(first, clock)
 
 
 class Driver:
-    """Renders one plan. Every event is journalled before what follows from it is done."""
+    """Renders one plan. Every event is journalled before what follows from it is done.
+
+    `records` (name to JSON object) are written beside the film once it is this driver's.
+    """
 
     def __init__(
         self,
@@ -140,13 +161,15 @@ class Driver:
         clock: Clock,
         observer: Observer,
         stopped: Callable[[], bool],
+        records: Mapping[str, dict[str, Any]] | None = None,
     ) -> None:
+        self.records = records or {}
         self.plan, self.store, self.clock = plan, store, clock
         self.observer, self.stopped = observer, stopped
         self.blobs, self.commits = Blobs(store), Commits(store)
         self.tasks: dict[str, Task] = {task.id: task for task in plan.tasks}
         self.done: dict[str, Commit] = {}
-        self.arrived: dict[str, Commit] = {}
+        self.arrived: dict[tuple[str, int], Commit] = {}
         self.state = begin(plan.tasks)
         self.logs: dict[str, list[str]] = {}
 
@@ -165,6 +188,8 @@ class Driver:
         heartbeat.take(self.clock)
         executor: Executor | None = None
         try:
+            for name, value in self.records.items():
+                put_json(self.store, f"films/{self.plan.film}/{name}.json", value)
             self.journal = Journal(self.store, self.plan.film)
             self.observer.begin(self.plan, self.state)
             self._take_stock(run)
@@ -212,15 +237,15 @@ class Driver:
         for event in batch:
             commands += step(self.state, event)
             if isinstance(event, events.Finished):
-                self._settle(event.task)
+                self._settle(event)
             self.observer.event(event, self.state)
         return commands
 
-    def _settle(self, task: str) -> None:
+    def _settle(self, event: events.Finished) -> None:
         """Keep the commit that came with an event, if the machine took it (a stale one it does not)."""
-        commit = self.arrived.pop(task)
-        if self.state.states[task].output == commit.main.sha256:
-            self.done[task] = commit
+        commit = self.arrived.pop((event.task, event.attempt))
+        if self.state.states[event.task].output == commit.main.sha256:
+            self.done[event.task] = commit
 
     def _loop(self, executor: Executor) -> None:
         alone_since = self.clock.monotonic()
@@ -252,7 +277,7 @@ class Driver:
                 return events.Lost(at=now, worker=report.worker, reason=report.reason)
             case AttemptDone():
                 commit = report.commit
-                self.arrived[report.task] = commit
+                self.arrived[report.task, report.attempt] = commit
                 self._log(report, f"done in {commit.seconds} s")
                 return events.Finished(
                     at=now,
@@ -295,7 +320,7 @@ class Driver:
         )
 
     def _failure(self) -> str:
-        failures = self.state.failures()
+        failures = self.state.failures() or [(self.plan.tasks[-1].id, "it was never ready")]
         task, reason = failures[0]
         shot = self.tasks[task].shot
         where = f"shot {shot} ({task})" if shot else task
@@ -310,7 +335,10 @@ class Driver:
         """Put the film and its sheet where people look for them."""
         for name, target in (("film", "film.mp4"), ("sheet", "sheet.png")):
             ref = self.done[self.plan.tasks[-1].id].outputs[name]
-            publish(self.blobs, ref, f"films/{self.plan.film}/{target}")
+            try:
+                publish(self.blobs, ref, f"films/{self.plan.film}/{target}")
+            except CorruptBlob as error:
+                raise FarmError(f"the {name}: {error}; the same command makes it again") from error
 
 
 def publish(blobs: Blobs, ref: BlobRef, key: str) -> None:

@@ -8,17 +8,17 @@ from typing import Any
 from farm.errors import BadInput, NotFound
 from farm.job.events import Failed, Finished, Found
 from farm.ledger import Journal
-from farm.ports import BlobStore
-from farm.run import last_run
+from farm.ports import BlobStore, Clock
+from farm.run import is_alive, last_run
 
 
 def list_films(store: BlobStore) -> list[str]:
     """The names of the films in a store."""
     infos = store.list("films/")
-    return sorted({info.key.split("/")[1] for info in infos if info.key.endswith("/script.json")})
+    return sorted({info.key.split("/")[1] for info in infos if info.key.endswith("/plan.json")})
 
 
-def film_status(store: BlobStore, film: str) -> dict[str, Any]:
+def film_status(store: BlobStore, film: str, clock: Clock) -> dict[str, Any]:
     """How far a film is: its shots with the segments that are done, and what failed.
 
     Raises:
@@ -45,7 +45,7 @@ def film_status(store: BlobStore, film: str) -> dict[str, Any]:
                 "finished": f"finish/{shot['id']}" in done,
             }
         )
-    running = store.stat(f"films/{film}/driver.json") is not None
+    running = is_alive(store, film, clock)
     complete = "stitch" in done
     return {
         "film": film,

@@ -47,6 +47,9 @@ class Worker:
         return AttemptDone(worker=lease.worker, task=lease.task, attempt=lease.attempt, commit=commit)
 
     def _run(self, lease: Lease, stopped: Callable[[], bool]) -> Commit:
+        inputs = tuple(need.output.sha256 for need in lease.needs)
+        if (there := self.commits.find(lease.key, inputs)) is not None:
+            return there  # made before, or for another film
         started, begun = self.clock.now(), self.clock.monotonic()
         with tempfile.TemporaryDirectory(prefix="longtake-") as folder:
             outputs, facts = _KINDS[lease.kind](self, lease, Path(folder), stopped)
@@ -56,7 +59,7 @@ class Worker:
                 generation=lease.generation,
                 kind=lease.kind,
                 outputs=outputs,
-                inputs=tuple(need.output.sha256 for need in lease.needs),
+                inputs=inputs,
                 worker=lease.worker,
                 started=started,
                 seconds=round(self.clock.monotonic() - begun, 3),

@@ -26,7 +26,6 @@ def settings() -> Settings:
             name="papercut",
             temporal_stride=4,
             spatial_stride=16,
-            channels=24,
             window=9,
             overlap=3,
             text_tokens=48,
@@ -44,9 +43,7 @@ def settings() -> Settings:
             dtype="float32",
             threads=1,
         ),
-        output=Output(
-            width=256, height=144, rate=rate, codec="h264", crf=16, preset="medium", threads=1
-        ),
+        output=Output(width=256, height=144, rate=rate, codec="h264", crf=16, preset="medium", threads=1),
         cost=Cost(evaluation_s_per_latent=0.03, decode_s_per_latent=0.3, workers=2),
         seed=1,
         continuity="auto",
@@ -84,8 +81,12 @@ def main() -> None:
         took = median(seconds(count) for _ in range(tries))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         rows.append(
-            {"shots": count, "seconds": round(took, 3), "us_per_shot": round(took / count * 1e6, 1),
-             "peak_gb": round(peak, 2)}
+            {
+                "shots": count,
+                "seconds": round(took, 3),
+                "us_per_shot": round(took / count * 1e6, 1),
+                "peak_gb": round(peak, 2),
+            }
         )
     base = next(row for row in rows if row["shots"] == min(1_000, args.most))
     ratio = round(rows[-1]["us_per_shot"] / base["us_per_shot"], 2)

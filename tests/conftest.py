@@ -58,7 +58,6 @@ def make_settings(**changes: object) -> Settings:
             name="papercut",
             temporal_stride=4,
             spatial_stride=16,
-            channels=24,
             window=values["window"],
             overlap=values["overlap"],
             text_tokens=48,

@@ -50,7 +50,7 @@ def test_settings_reach_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [
-        (["none.fountain"], "none.fountain: not there"),
+        (["none.fountain"], "none.fountain: no such file"),
         (["."], "are not read; these are"),
         (["empty.fountain"], "the file is empty"),
         (["binary.fountain"], "not a text file"),
@@ -71,6 +71,19 @@ def test_settings_reach_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
         (["good.fountain", "continuity.overlap=8"], "give 1 to 3"),
         (["good.fountain", "model.weights=nowhere"], "there is no such folder"),
         (["good.fountain", "+x=1"], "is no key"),
+        (["good.fountain", "model.width=1" + "0" * 400], "model.width"),
+        (["good.fountain", "seed=" + "1" * 5000], "is no override"),
+        (["good.fountain", "seed=[1]"], "seed"),
+        (["good.fountain", "model={}"], "model={}: there is no such choice"),
+        (["good.fountain", "model.guidance=nan"], "give 0 to 100"),
+        (["good.fountain", "output.fps="], "'' is not a frame rate"),
+        (["good.fountain", "film="], "is no film name"),
+        (["good.fountain", "store.root="], "store.root is empty"),
+        (["good.fountain", "store.root=" + "x" * 300], "store.root"),
+        (["good.fountain", "model.weights=a/b--c"], "no hub repository"),
+        (["good.fountain", "model.negative_prompt=\udc80"], "is no override"),
+        (["good.fountain", "model.window=1"], "at least 2 latent frames"),
+        (["/dev/zero"], "are not read"),
         (["good.fountain", "model._target_=os.system"], "there is no key 'model._target_'"),
     ],
 )
@@ -108,6 +121,23 @@ def test_a_films_name_belongs_to_its_script(here: Path, capsys: pytest.CaptureFi
     assert "belongs to the script another.fountain" in capsys.readouterr().err
 
 
+def test_a_film_keeps_the_weights_it_was_begun_with(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = here / "renders" / "good"
+    folder.mkdir(parents=True)
+    identity = "Skywork/SkyReels-V2-DF-1.3B-540P-Diffusers@" + "ab" * 20
+    (folder / "lock.json").write_text(json.dumps({"weights": identity}))
+    assert main(["plan", "good.fountain", "model=skyreels_v2_df_1_3b", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["weights"] == identity
+
+
+def test_a_reader_that_goes_away_is_no_accident(here: Path) -> None:
+    command = f"{sys.executable} -m farm.cli plan good.fountain --json | head -c 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert done.stdout == "{"
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+
+
 def test_status_of_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status"]) == 2
     assert "there is no store" in capsys.readouterr().err
@@ -118,9 +148,9 @@ def test_status_of_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_doctor_is_content_here(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["doctor", "--json"]) == 0
+    assert main(["doctor", "--json", "cluster=inline"]) == 0
     checks = {check["name"]: check["state"] for check in json.loads(capsys.readouterr().out)["checks"]}
-    assert set(checks) == {"python", "packages", "memory", "device", "store", "weights"}
+    assert set(checks) == {"python", "packages", "memory", "device", "ray", "store", "weights"}
     assert "fault" not in checks.values()
 
 
@@ -136,8 +166,8 @@ def test_doctor_finds_a_store_that_lets_two_writers_win(
             return True
 
     Path("renders").mkdir()
-    monkeypatch.setattr(doctor, "build_store", lambda conf: Lax())
-    assert main(["doctor"]) == 1
+    monkeypatch.setattr(doctor, "build_store", lambda conf, writable: Lax())
+    assert main(["doctor", "cluster=inline"]) == 1
     assert "of 8 writers of one key 8 won" in capsys.readouterr().out
 
 
@@ -145,7 +175,7 @@ def test_the_schema_and_the_groups_agree() -> None:
     """Every key a group file sets exists, and papercut's file is what the schema defaults to."""
     conf = load([])
     assert conf.model.name == "papercut"
-    assert conf == FarmConf(model=conf.model)
+    assert conf == FarmConf()
     for name in ("skyreels_v2_df_1_3b", "skyreels_v2_df_14b"):
         model = load([f"model={name}"]).model
         assert model.weights.startswith("Skywork/SkyReels-V2-DF-")

@@ -68,7 +68,7 @@ def test_the_film_is_what_the_script_says(whole: tuple[Path, dict]) -> None:
         assert abs(frames[first].astype(int) - frames[last].astype(int)).mean() > 1
     report = json.loads((film / "report.json").read_text())
     (join,) = report["shots"][0]["joins"]
-    assert join["frame"] == report["shots"][0]["start"] + join["frame"]
+    assert 0 < join["frame"] < 56
     assert join["ratio"] > 0
     assert (film / "sheet.png").stat().st_size > 5000
 
@@ -89,13 +89,17 @@ def test_killed_after_the_third_commit_it_goes_on_to_the_same_bytes(whole: tuple
     assert killed == (folder / "calm" / "small" / "film.mp4").read_bytes()
 
 
-def test_interrupted_it_says_how_to_go_on(whole: tuple[Path, dict]) -> None:
+@pytest.mark.parametrize(("cluster", "number"), [("inline", signal.SIGINT), ("local", signal.SIGTERM)])
+def test_interrupted_it_says_how_to_go_on(
+    whole: tuple[Path, dict], cluster: str, number: signal.Signals
+) -> None:
     folder, _ = whole
-    process = render(folder, "stopped", "cluster=inline")
-    while commits(folder / "stopped") < 1:
+    root = f"stopped-{cluster}"
+    process = render(folder, root, f"cluster={cluster}")
+    while commits(folder / root) < 1:
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "the same command goes on" in err

@@ -88,7 +88,13 @@ def test_working_matter_is_silent_and_what_is_lost_is_listed() -> None:
     prompts = " ".join(shot.prompt for shot in made.shots)
     for word in ("Act one", "leaves", "note", "passage", "quietly", "la la", "centred"):
         assert word not in prompts
-    assert [(item.text, item.source.first) for item in made.unfilmed] == [
+    assert [item.text for item in made.unfilmed if "not heard" in item.why] == [
+        "CAPTAIN: We are late.",
+        "SALLY: Hello there, my old friend, how have you been all these long years?",
+        "BOB: Hello.",
+    ]
+    silent = [item for item in made.unfilmed if "not heard" not in item.why]
+    assert [(item.text, item.source.first) for item in silent] == [
         ("centred", 34),
         ("la la", 36),
         ("DISSOLVE TO:", 44),
@@ -113,6 +119,26 @@ def test_inserting_a_scene_between_locked_ones_moves_no_id() -> None:
     assert [shot.id for shot in after.shots] == ["1", "1A", "2"]
 
 
+def test_durations_stay_with_their_lines_and_out_of_what_is_cut() -> None:
+    made = read("EXT. A - DAY\n\nOne\u2028\u2028boat. /* [[9999s]] */\n\nTwo boats. [[9s]]\n")
+    assert [shot.frames for shot in made.shots][-1] == 144
+    assert made.shots[0].frames == 48
+
+
+def test_camera_words_that_are_no_cues() -> None:
+    made = read("EXT. A - DAY\n\nA boat moves in the wind.\n\nPeter Pan flies.\n\nThe camera pans.\n")
+    assert [shot.camera for shot in made.shots] == [None, None, "pan"]
+
+
+def test_many_unnumbered_scenes_are_numbered_quickly() -> None:
+    import time
+
+    began = time.process_time()
+    made = read("EXT. A - DAY\n\nX.\n\n" * 3000)
+    assert made.shots[-1].id == "3000"
+    assert time.process_time() - began < 20
+
+
 def test_directing_is_deterministic() -> None:
     assert read(SCRIPT) == read(SCRIPT)
 
@@ -124,6 +150,8 @@ def test_directing_is_deterministic() -> None:
         ("EXT. A - DAY\n\nX. [[9999s]]\n", "line 3: a shot of 9999 seconds"),
         ("EXT. A - DAY\n\nX. [[0s]]\n", "line 3: a shot of 0 seconds"),
         ("Title: nothing\n\n", "nothing in it can be filmed"),
+        ("EXT. A - DAY #12#\n\nX.\n\nY.\n\nEXT. B - DAY #12-2#\n\nZ.\n", "would both be 12-2"),
+        ("EXT. A - DAY\n\n" + "[[" * 100 + "\n", "line 3: a line may have"),
         ("   \n", "the file is empty"),
         ("EXT. A - DAY\n\nX\x00Y\n", "control characters"),
     ],

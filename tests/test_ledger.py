@@ -20,7 +20,7 @@ def commit(key: str = "k", inputs: tuple[str, ...] = (), output: str = "o") -> C
         key=key,
         generation=0,
         kind="embed",
-        outputs={"x": ref},
+        outputs={"embedding": ref},
         inputs=inputs,
         worker="w",
         started=1.0,
@@ -44,6 +44,8 @@ def test_blobs_are_verified_on_reading(store: MemoryStore) -> None:
 def test_the_first_commit_wins_and_everyone_reads_it(store: MemoryStore) -> None:
     commits = Commits(store)
     first, second = commit(output="a"), commit(output="b")
+    store.put("blobs/a", b"x")
+    store.put("blobs/b", b"x")
     assert commits.write(first) == first
     assert commits.write(second) == first
     assert commits.read("k", 0) == first
@@ -55,6 +57,27 @@ def test_a_commit_made_from_other_inputs_opens_the_next_generation(store: Memory
     made = commits.write(commit(inputs=("new",)))
     assert made.generation == 1
     assert commits.latest() == {"k": 1}
+
+
+def test_a_commit_whose_outputs_are_gone_does_not_count(store: MemoryStore) -> None:
+    commits = Commits(store)
+    assert commits.write(commit(output="a")).generation == 0
+    assert commits.write(commit(output="b")).generation == 1
+    assert commits.find("k", ()) is None
+    store.put("blobs/a", b"x")
+    found = commits.find("k", ())
+    assert found is not None
+    assert found.main.sha256 == "a"
+    assert commits.find("k", ("other",)) is None
+
+
+def test_what_else_lies_about_is_not_ours(store: MemoryStore) -> None:
+    store.put("films/film/journal/notes.txt", b"x")
+    store.put("commits/k/notes", b"x")
+    journal = Journal(store, "film")
+    journal.append([Tick(at=1)])
+    assert Journal(store, "film").read() == [Tick(at=1)]
+    assert Commits(store).latest() == {}
 
 
 def test_a_commit_that_is_no_commit(store: MemoryStore) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from conftest import make_settings
 from helpers import shot, shots
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farm.job.events import (
@@ -157,6 +158,38 @@ def test_a_corrupt_input_makes_its_producer_run_again_under_a_new_generation() -
     assert (next_run.task, next_run.generation) == ("denoise/1/1", 1)
 
 
+def test_a_result_made_from_spoiled_input_counts_for_nothing() -> None:
+    state = begin(plan_of(20, 20).tasks)
+    (run,) = step(state, Joined(at=0, worker="a"))
+    while not run.task.startswith("denoise"):
+        (run,) = finish(state, run)
+    (other,) = step(state, Joined(at=0, worker="b"))
+    shared = next(task.needs[1] for task in state.tasks if task.id == run.task)
+    (again,) = fail(state, other, "corrupt", corrupt=f"out {shared} 0")
+    assert (again.task, again.generation) == (shared, 1)
+    finish(state, again)
+    (redone, *_) = [item for item in finish(state, run) if item.task == run.task] or [None]
+    assert state.states[run.task].phase is not Phase.DONE
+    assert redone is None or redone.generation == 1
+
+
+def test_a_disk_that_spoils_everything_is_given_up() -> None:
+    state = begin(plan_of(60).tasks)
+    run = up_to(state, "finish/1")
+    for _ in range(200):
+        if state.failures():
+            break
+        needs = state.tasks[state.states[run.task].index].needs
+        if run.task == "finish/1":
+            commands = fail(state, run, "corrupt", corrupt=state.states[needs[-1]].output)
+        else:
+            commands = finish(state, run)
+        commands = commands or step(state, Tick(at=state.now + 1000))
+        if commands:
+            (run,) = commands
+    assert state.failures()
+
+
 def test_spoiled_and_found_commits_open_what_is_missing_and_no_more() -> None:
     plan = plan_of(60)
     state = begin(plan.tasks)
@@ -191,8 +224,23 @@ def test_events_survive_the_journal() -> None:
     assert decode(encode(events)) == events
 
 
-@given(st.integers(0, 2**32), st.lists(st.integers(1, 120), min_size=1, max_size=5))
+histories = given(st.integers(0, 2**32), st.lists(st.integers(1, 120), min_size=1, max_size=5))
+
+
+@histories
 def test_random_histories_keep_the_invariants(seed: int, lengths: list[int]) -> None:
+    check_history(seed, lengths)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@settings(max_examples=10_000, deadline=None)
+@histories
+def test_ten_thousand_histories_keep_the_invariants(seed: int, lengths: list[int]) -> None:
+    check_history(seed, lengths)
+
+
+def check_history(seed: int, lengths: list[int]) -> None:
     """Whatever happens: one live lease a task and a worker, needs before consumers, and an end."""
     rng = random.Random(seed)
     plan = plan_of(*lengths)

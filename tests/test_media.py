@@ -107,10 +107,13 @@ def test_what_cannot_be_copied_is_refused(tmp_path: Path) -> None:
 def test_the_sheet_shows_every_shot(tmp_path: Path) -> None:
     shots = [encode(tmp_path, "a", 20), encode(tmp_path, "b", 2, 7)]
     film, sheet = tmp_path / "film.mp4", tmp_path / "sheet.png"
-    named = {"rate": str(RATE), "shots": [
-        {"id": "1", "frames": 20, "label": "A block moves. " * 20},
-        {"id": "2", "frames": 2, "label": "Short."},
-    ]}
+    named = {
+        "rate": str(RATE),
+        "shots": [
+            {"id": "1", "frames": 20, "label": "A block moves. " * 20},
+            {"id": "2", "frames": 2, "label": "Short."},
+        ],
+    }
     assert Studio().stitch(named, shots, film, sheet) == {"frames": 22}
     with Image.open(sheet) as image:
         size = image.size

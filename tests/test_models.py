@@ -40,17 +40,13 @@ def parts() -> dict[str, Any]:
     words = {word: index for index, word in enumerate(["<pad>", "</s>", "<unk>", "a", "red", "boat"])}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="$A </s>", special_tokens=[("</s>", 1)]
-    )
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     return {
         "tokenizer": PreTrainedTokenizerFast(
             tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
         ),
         "text_encoder": UMT5EncoderModel(
-            UMT5Config(
-                vocab_size=6, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2, pad_token_id=0
-            )
+            UMT5Config(vocab_size=6, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2, pad_token_id=0)
         ).eval(),
         "transformer": SkyReelsV2Transformer3DModel(
             patch_size=(1, 2, 2),
@@ -65,8 +61,13 @@ def parts() -> dict[str, Any]:
             rope_max_seq_len=32,
         ).eval(),
         "vae": AutoencoderKLWan(
-            base_dim=4, z_dim=Z, dim_mult=[1, 1, 1, 1], num_res_blocks=1, temperal_downsample=[False, True, True],
-            latents_mean=[0.1] * Z, latents_std=[0.7] * Z,
+            base_dim=4,
+            z_dim=Z,
+            dim_mult=[1, 1, 1, 1],
+            num_res_blocks=1,
+            temperal_downsample=[False, True, True],
+            latents_mean=[0.1] * Z,
+            latents_std=[0.7] * Z,
         ).eval(),
         "scheduler": UniPCMultistepScheduler(
             prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
@@ -281,7 +282,10 @@ def test_noise_is_addressed() -> None:
 def test_the_noise_stream_is_fixed() -> None:
     """A golden hash: other noise would make every film another one."""
     noise = draw(Address(seed=1, owner="shot 1", frame=0, purpose="initial"), (4, 3, 2))
-    assert hashlib.sha256(noise.tobytes()).hexdigest() == "13f1f234a467d0dd9ba02ed17300e831ed8c8b755327053a13dc7e9b1cf1152d"
+    assert (
+        hashlib.sha256(noise.tobytes()).hexdigest()
+        == "13f1f234a467d0dd9ba02ed17300e831ed8c8b755327053a13dc7e9b1cf1152d"
+    )
 
 
 def test_tensors_travel_as_safetensors_alone() -> None:

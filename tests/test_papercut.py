@@ -15,14 +15,12 @@ from farm.models.weights import SHIPPED, fetch, resolve
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "scripts" / "papercut"))
 
-from captions import CAMERA, MOTION, SETTING, SUBJECT, TIME, FILLER, caption, vocabulary
+from captions import CAMERA, FILLER, MOTION, SETTING, SUBJECT, TIME, caption, vocabulary
 from draw import draw_clip, draw_frame, subject_mask
 from transformer import draw_levels, make_tokenizer
 from world import CHOICES, MOTIONS, SETTINGS, Scene, draw_scene
 
-STILL = dict(
-    subject="boat", colour="red", setting="sea", time="day", motion="bob", camera="static", seed=5
-)
+STILL = dict(subject="boat", colour="red", setting="sea", time="day", motion="bob", camera="static", seed=5)
 
 
 def test_the_shipped_folder_loads_with_stock_classes_and_is_small() -> None:
@@ -71,7 +69,9 @@ def test_a_frame_is_a_function_of_scene_and_number() -> None:
 def test_what_is_named_can_be_seen() -> None:
     day, night = (draw_frame(Scene(**{**STILL, "time": time}), 0) for time in ("day", "night"))
     assert day.mean() > night.mean() + 40
-    red, blue = (draw_frame(Scene(**{**STILL, "colour": colour}), 0).astype(int) for colour in ("red", "blue"))
+    red, blue = (
+        draw_frame(Scene(**{**STILL, "colour": colour}), 0).astype(int) for colour in ("red", "blue")
+    )
     changed = np.abs(red - blue).sum(axis=-1) > 60
     assert changed.mean() > 0.01
     assert subject_mask(Scene(**STILL), 0)[changed].mean() > 0.6

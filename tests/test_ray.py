@@ -31,7 +31,10 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     import ray
 
     ray.init(
-        address="local", num_cpus=4, include_dashboard=False, log_to_driver=False,
+        address="local",
+        num_cpus=4,
+        include_dashboard=False,
+        log_to_driver=False,
         object_store_memory=128 * 2**20,
     )
     yield

@@ -62,10 +62,12 @@ def test_json_says_the_same() -> None:
         ("shots:\n  - {id: ../../etc, prompt: x}\n", "is no shot id"),
         ("shots: []\n", "must be a list of at least one shot"),
         ("title: x\n", "there is no `shots:`"),
+        ("? [a, b]\n: c\n", "keys must be plain words"),
+        ("shots:\n  - prompt: " + "x" * 6000 + "\n", "line 2: a line may have 5,000 characters"),
         ("- a\n- b\n", "a shot list must be a mapping"),
         ("shots: [\n", "not valid YAML"),
         ("a: &a [x]\nb: [*a, *a]\n", "anchors and aliases"),
-        ("shots: " + "[" * 50 + "]" * 50 + "\n", "nested more than 20 deep"),
+        ("shots: " + "[" * 30 + "]" * 30 + "\n", "nested more than 20 deep"),
         ("shots:\n  - !!python/object/apply:os.system ['true']\n", "a shot must be a mapping"),
     ],
 )
@@ -74,6 +76,14 @@ def test_bad_shot_lists_name_line_and_key(text: str, sentence: str) -> None:
         read(text)
     assert str(caught.value).startswith("x.yaml")
     assert sentence in str(caught.value)
+
+
+def test_json_may_hold_emoji_nulls_and_no_control_characters() -> None:
+    made = read('{"shots": [{"prompt": "a \\ud83d\\ude00 b", "camera": null, "seed": null}]}', "x.json")
+    assert made.shots[0].prompt == "a 😀 b."
+    assert (made.shots[0].camera, made.shots[0].seed) == (None, None)
+    with pytest.raises(BadInput, match="prompt holds control characters"):
+        read('{"shots": [{"prompt": "a \\u001b[2J"}]}', "x.json")
 
 
 def test_bad_json_names_its_line() -> None:
@@ -95,7 +105,7 @@ def test_no_text_makes_a_reader_crash(text: str, ending: str) -> None:
     try:
         made = read_script(text.encode("utf-8", "surrogatepass"), f"x{ending}", RATE)
     except BadInput as error:
-        assert "\n" not in str(error).rstrip("\n") or text  # said in a sentence, not a traceback
+        assert str(error).startswith(f"x{ending}")
     else:
         assert made.shots
         assert all(shot.frames > 0 for shot in made.shots)

@@ -110,7 +110,9 @@ def test_no_key_leaves_the_store(key: str) -> None:
     assert ".." not in path.parts
 
 
-@pytest.mark.parametrize("key", ["../x", "blobs/../../x", "/etc/passwd", "films/../x", "", "a//b", "blobs/.x"])
+@pytest.mark.parametrize(
+    "key", ["../x", "blobs/../../x", "/etc/passwd", "films/../x", "", "a//b", "blobs/.x"]
+)
 def test_keys_that_would_leave_are_refused(tmp_path: Path, key: str) -> None:
     with pytest.raises(StoreError, match="no key"):
         DirectoryStore(tmp_path).put(key, b"x")
@@ -120,9 +122,9 @@ def test_an_unwritable_folder_is_said_so(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("not a folder")
     with pytest.raises(BadInput, match="cannot be written"):
-        DirectoryStore(file / "store")
+        DirectoryStore(file / "store").check_writable()
     if os.geteuid() != 0:  # root may write anywhere
         closed = tmp_path / "closed"
         closed.mkdir(mode=0o500)
         with pytest.raises(BadInput, match="cannot be written"):
-            DirectoryStore(closed)
+            DirectoryStore(closed).check_writable()

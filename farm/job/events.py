@@ -114,7 +114,7 @@ def encode(events: Iterable[Event]) -> bytes:
 def decode(data: bytes) -> list[Event]:
     """Read events back. Raises StoreError for a line that is none."""
     events: list[Event] = []
-    for line in data.decode().splitlines():
+    for line in data.splitlines():
         try:
             fields = json.loads(line)
             events.append(_KINDS[fields.pop("event")](**fields))

@@ -24,7 +24,7 @@ from farm.job.events import (
     Stopping,
     Tick,
 )
-from farm.plan.plan import Task
+from farm.plan.plan import Kind, Task
 
 MAX_TRIES = 3  # failures of the task itself
 MAX_LOSSES = 6  # workers that die under one task before the task is held to blame
@@ -55,6 +55,7 @@ class TaskState:
     worker: str | None = None
     output: str | None = None
     error: str | None = None
+    stale: bool = False  # what it consumes was found spoiled while it ran
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class State:
     states: dict[str, TaskState]
     consumers: dict[str, list[str]]
     priority: dict[str, float]
-    ready: list[tuple[float, int, str]] = field(default_factory=list)
+    ready: list[tuple[bool, float, int, str]] = field(default_factory=list)
     delayed: list[tuple[float, int, str]] = field(default_factory=list)
     workers: dict[str, str | None] = field(default_factory=dict)
     idle: list[str] = field(default_factory=list)
@@ -170,7 +171,7 @@ def pending(state: State) -> list[Command]:
     """Lease ready tasks to idle workers, the most pressing first, and return the commands."""
     commands: list[Command] = []
     while state.idle and state.ready and state.stopping is None:
-        _, _, task = heapq.heappop(state.ready)
+        *_, task = heapq.heappop(state.ready)
         current = state.states[task]
         if current.phase is not Phase.READY:
             continue  # it was finished, or closed, while it waited
@@ -178,6 +179,7 @@ def pending(state: State) -> list[Command]:
         state.workers[worker] = task
         current.phase, current.worker = Phase.RUNNING, worker
         current.attempts += 1
+        current.stale = False
         state.running += 1
         commands.append(Run(task, current.attempts, current.generation, worker))
     return commands
@@ -191,7 +193,9 @@ def next_wake(state: State) -> float | None:
 def _make_ready(state: State, task: str) -> None:
     current = state.states[task]
     current.phase = Phase.READY
-    heapq.heappush(state.ready, (-state.priority[task], current.index, task))
+    # Texts go first: a model's text encoder is often its largest part, and is loaded once for all.
+    first = state.tasks[current.index].kind is Kind.EMBED
+    heapq.heappush(state.ready, (not first, -state.priority[task], current.index, task))
 
 
 def _wake(state: State) -> None:
@@ -224,10 +228,10 @@ def _release(state: State, task: str) -> TaskState:
 def _finished(state: State, event: Finished) -> None:
     if not _is_live(state, event.task, event.worker, event.attempt):
         return  # a stale attempt: its lease was given away, and the other one counts
-    if state.states[event.task].missing:
-        # What it consumed was found spoiled while it ran: its commit counts for nothing.
+    if state.states[event.task].stale:  # its commit was made from spoiled input and counts for nothing
         current = _release(state, event.task)
-        current.phase, current.generation = Phase.WAITING, event.generation + 1
+        current.generation = event.generation + 1
+        _requeue(state, event.task)
         return
     _done(state, event.task, event.generation, event.output)
 
@@ -251,22 +255,21 @@ def _failed(state: State, event: Failed) -> None:
         return
     current = _release(state, event.task)
     state.retried += 1
-    if event.fault == "corrupt" and event.corrupt is not None:
-        producer = _producer(state, event.task, event.corrupt)
-        if producer is not None:
-            current.phase = Phase.WAITING
-            _reopen(state, producer, state.states[producer].generation + 1)
-            return
-    if event.fault == "infrastructure":
-        current.losses += 1
-    else:
+    if event.fault == "task":
         current.tries += 1
+    else:
+        current.losses += 1
     if current.tries >= MAX_TRIES or current.losses >= MAX_LOSSES:
         current.phase, current.error = Phase.FAILED, event.message
         _block(state, event.task)
         return
-    if current.missing:
+    producer = _producer(state, event.task, event.corrupt) if event.corrupt else None
+    if producer is not None:
         current.phase = Phase.WAITING
+        _reopen(state, producer, state.states[producer].generation + 1)
+        return
+    if current.missing or current.stale:
+        _requeue(state, event.task)
         return
     current.phase = Phase.DELAYED
     wait = BACKOFF_S * 2 ** (current.tries + current.losses - 1)
@@ -293,8 +296,14 @@ def _lose(state: State, worker: str, reason: str) -> None:
         current.phase = Phase.FAILED
         current.error = f"{current.losses} workers were lost while they ran it; the last: {reason}"
         _block(state, task)
-    elif current.missing:
-        current.phase = Phase.WAITING
+    else:
+        _requeue(state, task)
+
+
+def _requeue(state: State, task: str) -> None:
+    """Put a task that runs no more back to where it belongs."""
+    if state.states[task].missing:
+        state.states[task].phase = Phase.WAITING
     else:
         _make_ready(state, task)
 
@@ -312,6 +321,8 @@ def _reopen(state: State, task: str, generation: int) -> None:
         other.missing += 1
         if other.phase is Phase.DONE:
             _reopen(state, consumer, other.generation + 1)
+        elif other.phase is Phase.RUNNING:
+            other.stale = True
         elif other.phase in (Phase.READY, Phase.DELAYED):
             other.phase = Phase.WAITING
     if current.missing == 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ class Studio:
         counts = [shot["frames"] for shot in recipe["shots"]]
         stitch(shots, counts, rate, film)
         check_film(film, sum(counts), rate)
-        starts = [sum(counts[:index]) for index in range(len(counts))]
+        starts = accumulate(counts[:-1], initial=0)
         rows = [
             (shot["id"], shot["label"], start, shot["frames"])
             for shot, start in zip(recipe["shots"], starts, strict=True)

@@ -27,7 +27,7 @@ def resolve(source: str, revision: str | None) -> Weights:
     Raises:
         BadInput: for a folder that is none, or a name that is neither a folder nor a repository.
     """
-    folder = SHIPPED if source == "papercut" else Path(source).expanduser()
+    folder = SHIPPED if source == "papercut" else folder_of(source, "model.weights")
     if folder.is_dir():
         return Weights(source=str(folder), identity=_folder_identity(folder))
     if not _REPOSITORY.fullmatch(source):
@@ -41,7 +41,18 @@ def resolve(source: str, revision: str | None) -> Weights:
     return Weights(source=source, identity=f"{source}@{commit}")
 
 
+def folder_of(text: str, key: str) -> Path:
+    """Read a setting that names a folder, as an absolute path. Raises BadInput for what cannot be one."""
+    try:
+        path = Path(text).expanduser().resolve()
+        path.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise BadInput(f"{key}={text[:60]}: not a folder's name ({str(error)[:80]})") from error
+    return path
+
+
 def _folder_identity(folder: Path) -> str:
+    # Every file counts: a tokenizer may be in any of several.
     missing = [part for part in _PARTS if not (folder / part).is_dir()]
     if missing:
         raise BadInput(
@@ -51,9 +62,12 @@ def _folder_identity(folder: Path) -> str:
     digest = hashlib.sha256()
     for part in _PARTS:
         for path in sorted((folder / part).iterdir()):
-            if path.suffix in (".json", ".safetensors", ".model"):
-                with path.open("rb") as file:
-                    inner = hashlib.file_digest(file, "sha256").hexdigest()
+            if path.is_file() and not path.name.startswith("."):
+                try:
+                    with path.open("rb") as file:
+                        inner = hashlib.file_digest(file, "sha256").hexdigest()
+                except OSError as error:
+                    raise BadInput(f"{path} cannot be read: {error.strerror}") from error
                 digest.update(f"{part}/{path.name} {inner}\n".encode())
     return f"sha256:{digest.hexdigest()}"
 
@@ -62,7 +76,10 @@ def _cached_commit(repository: str, revision: str) -> str | None:
     """The commit a branch or tag stood at when it was last fetched to this machine."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(repository, "transformer/config.json", revision=revision)
+    try:
+        found = try_to_load_from_cache(repository, "transformer/config.json", revision=revision)
+    except ValueError as error:
+        raise BadInput(f"model.weights={repository!r} is no hub repository") from error
     if not isinstance(found, str):
         return None
     return Path(found).parents[1].name

@@ -166,6 +166,7 @@ class _Builder:
                 "height": output.height,
                 "spatial_stride": family.spatial_stride,
                 "rate": family.rate,
+                "sampler": "unipc",
                 "steps": sampling.steps,
                 "guidance": sampling.guidance,
                 "shift": sampling.shift,

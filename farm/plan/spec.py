@@ -19,7 +19,6 @@ class FamilySpec:
     name: str
     temporal_stride: int
     spatial_stride: int
-    channels: int
     window: int
     overlap: int
     text_tokens: int

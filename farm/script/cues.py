@@ -9,9 +9,12 @@ from itertools import pairwise
 _CAMERA: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (name, re.compile(pattern, re.IGNORECASE))
     for name, pattern in (
-        ("push in", r"\b(push(es|ing)?|zoom(s|ing)?|doll(y|ies)|track(s|ing)?|moves?)\s+in\b"),
+        ("push in", r"\b(push(es|ing)?|zoom(s|ing)?|doll(y|ies))\s+in\b|\bcamera\s+(tracks|moves)\s+in\b"),
         ("pull out", r"\b(pull(s|ing)?|zoom(s|ing)?|doll(y|ies))\s+(out|back)\b"),
-        ("pan", r"\bpan(s|ning)?\b"),
+        (
+            "pan",
+            r"\bcamera\s+pans?\b|\bslow\s+pan\b|\bpan(s|ning)?\s+(left|right|to|across|over|along)\b|^PAN\b",
+        ),
         ("tilt", r"\btilt(s|ing)?\s+(up|down)\b"),
         ("tracking", r"\btracking\s+shot\b|\bthe\s+camera\s+(follows|tracks)\b"),
         ("static", r"\bstatic(\s+shot)?\b|\bthe\s+camera\s+is\s+still\b|\blocked[- ]off\b"),

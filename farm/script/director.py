@@ -6,6 +6,9 @@ prompt prefix (its place and time), which is half of its common look.
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
@@ -15,6 +18,7 @@ from farm.script.cues import camera_move, is_cut, split_setups
 from farm.script.durations import action_seconds, check_seconds, speech_seconds
 from farm.script.headings import read_heading
 from farm.script.model import (
+    MAX_SHOT_SECONDS,
     MAX_SHOTS,
     Action,
     Scene,
@@ -27,6 +31,8 @@ from farm.script.model import (
 )
 from farm.timebase import frames_in
 
+_NUMBER = re.compile(r"[0-9A-Z][0-9A-Z.-]{0,15}")
+
 
 @dataclass(slots=True)
 class _Draft:
@@ -38,7 +44,9 @@ class _Draft:
 
     def total(self) -> Fraction:
         """Speech fits into a shot whose length the script fixes; otherwise it makes room for itself."""
-        return self.seconds if self.fixed else max(self.seconds, self.spoken + 1)
+        if self.fixed:
+            return self.seconds
+        return min(Fraction(MAX_SHOT_SECONDS), max(self.seconds, self.spoken + 1))
 
 
 def _drafts(scene: Scene) -> tuple[list[_Draft], list[Unfilmed]]:
@@ -60,6 +68,9 @@ def _drafts(scene: Scene) -> tuple[list[_Draft], list[Unfilmed]]:
                 drafts.append(_Draft(text, Fraction(2), element.source))
             draft = drafts[-1]
             draft.spoken += speech_seconds(element.text)
+            said = f"{element.character}: {element.text}"
+            why = "speech is given its time, but is not heard"
+            unfilmed.append(Unfilmed(text=said, why=why, source=element.source))
             draft.source = Source(
                 file=draft.source.file,
                 first=draft.source.first,
@@ -84,7 +95,7 @@ def number_scenes(scenes: tuple[Scene, ...]) -> list[str]:
         if scene.number is None:
             continue
         number = scene.number.strip().upper()
-        if not number.replace("-", "").replace(".", "").isalnum() or len(number) > 16:
+        if not _NUMBER.fullmatch(number):
             raise BadInput(f"{scene.source}: {scene.number!r} is no scene number: write one like #12A#")
         if number in taken:
             raise BadInput(
@@ -94,13 +105,14 @@ def number_scenes(scenes: tuple[Scene, ...]) -> list[str]:
     ids: list[str] = []
     locked: str | None = None
     used = set(taken)
+    counters: dict[str | None, Iterator[int]] = defaultdict(lambda: count(1))
     for scene in scenes:
         if scene.number is not None:
             locked = scene.number.strip().upper()
             ids.append(locked)
             continue
         stem = locked.rstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ") if locked else None
-        for step in count(1):
+        for step in counters[stem]:
             name = f"{stem}{_letters(step)}" if stem else str(step)
             if name not in used:
                 used.add(name)
@@ -152,6 +164,14 @@ def direct(screenplay: Screenplay, rate: Fraction) -> ShotList:
                     camera=camera_move(draft.text),
                 )
             )
+    first: dict[str, Shot] = {}
+    for shot in shots:  # a scene numbered 12-2 and the second shot of scene 12
+        if shot.id in first:
+            raise BadInput(
+                f"{shot.source}: this shot and that of line {first[shot.id].source.first} would both be "
+                f"{shot.id}: change a scene number"
+            )
+        first[shot.id] = shot
     if len(shots) > MAX_SHOTS:
         raise BadInput(f"the script makes {len(shots)} shots; at most {MAX_SHOTS} go into one film")
     unfilmed.sort(key=lambda passage: passage.source.first)

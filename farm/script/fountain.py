@@ -6,6 +6,8 @@ read from the source lines it points at.
 
 from __future__ import annotations
 
+import re
+
 from fountain.elements import ElementType, FountainElement
 from fountain.parser import FountainParser
 
@@ -13,6 +15,7 @@ from farm.errors import BadInput
 from farm.script.durations import noted_seconds
 from farm.script.model import Action, Scene, Screenplay, Source, Speech, Transition, Unfilmed
 
+_CUT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _UNFILMED = {
     ElementType.CENTERED: "centred text is not filmed",
     ElementType.LYRICS: "lyrics are not filmed",
@@ -29,7 +32,7 @@ _SILENT = {
 
 class _Reader:
     def __init__(self, text: str, file: str) -> None:
-        self.lines = text.splitlines()
+        self.lines = text.split("\n")
         self.file = file
         self.scenes: list[Scene] = []
         self.unfilmed: list[Unfilmed] = []
@@ -45,7 +48,8 @@ class _Reader:
         return Source(file=self.file, first=first, last=last)
 
     def raw(self, source: Source) -> str:
-        return "\n".join(self.lines[source.first - 1 : source.last])
+        """The passage as written, but for what is cut (`/* … */`)."""
+        return _CUT.sub("", "\n".join(self.lines[source.first - 1 : source.last]))
 
     def close_scene(self) -> None:
         if self.heading is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import PurePath
@@ -11,6 +12,10 @@ from farm.script.director import direct
 from farm.script.fountain import read_fountain
 from farm.script.model import MAX_BYTES, ShotList
 from farm.script.shotlist import read_shot_list
+
+MAX_LINE, MAX_NOTES, MAX_SPACES = 5_000, 20, 200
+# All that ends a line for one reader or another; line numbers count these.
+_LINE_END = re.compile("\r\n?|[\f\v\x85\u2028\u2029]")
 
 Reader = Callable[[str, str, Fraction], ShotList]
 
@@ -53,8 +58,16 @@ def read_script(data: bytes, file: str, rate: Fraction) -> ShotList:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadInput(f"{file}: not a text file in UTF-8 (byte {error.start}): save it as UTF-8") from error
-    if any(ord(letter) < 32 and letter not in "\t\n\r\f" for letter in text):
+    if any(ord(letter) < 32 and letter not in "\t\n\r\f\v" for letter in text):
         raise BadInput(f"{file}: it holds control characters, so it is no text file")
     if not text.strip():
         raise BadInput(f"{file}: the file is empty")
+    text = _LINE_END.sub("\n", text)
+    for number, line in enumerate(text.split("\n"), start=1):
+        # The parsers take time that grows with the square of such lines.
+        if len(line) > MAX_LINE or line.count("[[") > MAX_NOTES or " " * MAX_SPACES in line:
+            raise BadInput(
+                f"{file}, line {number}: a line may have {MAX_LINE:,} characters, {MAX_NOTES} notes and "
+                f"{MAX_SPACES - 1} spaces in a row: break it up"
+            )
     return reader(text, file, rate)

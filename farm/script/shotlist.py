@@ -27,6 +27,9 @@ from farm.script.model import CONTINUITIES, MAX_SHOTS, Shot, ShotList, Source
 from farm.timebase import frames_in
 
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,31}")
+# An emoji as JSON escapes it; YAML knows no such pairs.
+_PAIR = re.compile(r"(?<!\\)\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _FILM_KEYS = {"title", "style", "shots"}
 _SHOT_KEYS = {"id", "scene", "prompt", "duration", "frames", "camera", "seed", "continuity"}
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -68,12 +71,15 @@ def _fields(node: yaml.Node, known: set[str], file: str, what: str) -> dict[str,
     fields: dict[str, yaml.Node] = {}
     for key, value in node.value:
         line = key.start_mark.line + 1
-        name = str(getattr(key, "value", ""))
+        if not isinstance(key, yaml.ScalarNode):
+            raise BadInput(f"{file}, line {line}: keys must be plain words")
+        name = key.value
         if name not in known:
             raise BadInput(f"{file}, line {line}: {what} takes no key {name!r}: {suggest(name, known)}")
         if name in fields:
             raise BadInput(f"{file}, line {line}: {name!r} is given twice")
-        fields[name] = value
+        if value.tag != "tag:yaml.org,2002:null":  # `seed:` with nothing behind it is not given
+            fields[name] = value
     return fields
 
 
@@ -93,6 +99,8 @@ class _Reader:
         text = " ".join(node.value.split())
         if not text:
             raise BadInput(f"{source}: {name} is empty")
+        if _CONTROL.search(text):
+            raise BadInput(f"{source}: {name} holds control characters")
         if len(text) > limit:
             raise BadInput(f"{source}: {name} has {len(text)} characters; at most {limit} are taken")
         return text
@@ -168,7 +176,7 @@ def read_shot_list(text: str, file: str, rate: Fraction, *, is_json: bool) -> Sh
                 where, problem = f", line {error.lineno}", error.msg
             raise BadInput(f"{file}{where}: not valid JSON: {problem}") from error
         # JSON is YAML but for tabs, which are only white space there (a JSON string holds none).
-        text = text.replace("\t", " ")
+        text = _PAIR.sub(lambda match: json.loads(f'"{match[0]}"'), text.replace("\t", " "))
     film = _fields(_compose(text, file), _FILM_KEYS, file, "a shot list")
     if "shots" not in film:
         raise BadInput(f"{file}: there is no `shots:` in it: list at least one shot")

@@ -26,11 +26,14 @@ _HIDDEN = ".longtake"
 class DirectoryStore:
     """A BlobStore over a folder, safe for many processes of one machine (or one shared disk).
 
-    Raises BadInput when the folder cannot be made or written.
+    Nothing is made before the first write.
     """
 
     def __init__(self, root: Path) -> None:
-        self.root = root.resolve()
+        self.root = root
+
+    def check_writable(self) -> None:
+        """Make the folder. Raises BadInput when it cannot be made or written."""
         try:
             (self.root / _HIDDEN / "tmp").mkdir(parents=True, exist_ok=True)
             if not os.access(self.root / _HIDDEN / "tmp", os.W_OK):
@@ -52,6 +55,7 @@ class DirectoryStore:
     def _temporary(self, source: bytes | Path) -> Path:
         temporary = self.root / _HIDDEN / "tmp" / uuid.uuid4().hex
         try:
+            temporary.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open("xb") as file:
                 if isinstance(source, bytes):
                     file.write(source)
@@ -138,8 +142,10 @@ class DirectoryStore:
 
 def _walk(start: Path, base: str) -> Iterator[ObjectInfo]:
     for folder, folders, names in os.walk(start):
-        folders[:] = [name for name in folders if name not in (_HIDDEN, "tmp")]
-        for name in names:
+        if Path(folder).parts[-2:] == (_HIDDEN, "tmp"):
+            continue
+        folders[:] = [name for name in folders if name != _HIDDEN]
+        for name in filter(_PART.fullmatch, names):
             path = Path(folder, name)
             with contextlib.suppress(FileNotFoundError):
                 yield ObjectInfo(base + path.relative_to(start).as_posix(), path.stat().st_size)

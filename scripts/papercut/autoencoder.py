@@ -105,6 +105,7 @@ def train(work: Path, *, frame_steps: int, clip_steps: int, seed: int, clips: in
     total = frame_steps + clip_steps
     for step in range(checkpoint.load(), total):
         rng = random.Random(f"{seed}/{step}")
+        generator = torch.Generator().manual_seed(rng.randrange(2**31))
         single = step < frame_steps
         video, weight = _crops(rng, bank, 8 if single else 4, 1 if single else CLIP)
         if single:
@@ -115,7 +116,7 @@ def train(work: Path, *, frame_steps: int, clip_steps: int, seed: int, clips: in
             group["lr"] = rate
         with torch.autocast("cpu", torch.bfloat16):
             latents = model.encode(video).latent_dist.mode().float()
-            noised = latents + 0.08 * torch.randn_like(latents)
+            noised = latents + 0.08 * torch.randn(latents.shape, generator=generator)
             output = model.decode(noised).sample.float()
         loss = _loss(output, video, weight) + 2e-3 * (latents.square() - 1).relu().mean()
         optimizer.zero_grad()

@@ -20,9 +20,6 @@ def export(work: Path, target: Path) -> None:
     state = torch.load(stage, weights_only=True)
     tokenizer = make_tokenizer()
     vae = AutoencoderKLWan.from_pretrained(work / "autoencoder")
-    decoder = work / "decoder.pt"
-    if decoder.exists():
-        vae.load_state_dict(torch.load(decoder, weights_only=True)["model"])
     model = TextToVideo(len(tokenizer), vae.config.z_dim)
     averaged = {
         name.removeprefix("module."): value

@@ -17,15 +17,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
 from autoencoder import to_video
 from captions import FORMS, _words
 from draw import draw_frame
-from torch import Tensor, nn
-from torch.nn import functional as F
-from world import CHOICES, Scene, draw_scene
-
 from farm.models.skyreels_v2 import SkyReelsV2
 from farm.models.weights import SHIPPED
+from world import CHOICES, Scene, draw_scene
 
 CLIP = 33
 SEEN = tuple(range(2, CLIP, 6))  # the frames it looks at

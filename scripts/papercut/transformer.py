@@ -123,7 +123,7 @@ def _batch(bank: Bank, rng: random.Random, size: int, length: int) -> tuple[Tens
     for _ in range(size):
         index = rng.randrange(len(bank.scenes))
         room = bank.latents[index].shape[1] - length
-        # Half the windows begin an encoding (whose first latent is special), half lie inside one.
+        # Most windows begin an encoding (whose first latent is special), the others lie inside one.
         first = rng.choice((0, rng.randint(0, room)))
         latents.append(bank.latents[index][:, first : first + length])
         masks.append(bank.masks[index][first : first + length])
