@@ -25,7 +25,8 @@ settings are written group=choice or key=value, such as quality=draft model.step
 def _groups() -> str:
     """The groups of settings with their choices, read from the files they are in."""
     lines = ["groups and their choices:"]
-    for group in sorted(item for item in files("farm.conf").iterdir() if item.is_dir()):
+    groups = (item for item in files("farm.conf").iterdir() if item.is_dir())
+    for group in sorted(groups, key=lambda item: item.name):
         choices = sorted(item.name.removesuffix(".yaml") for item in group.iterdir())
         names = [name for name in choices if not name.startswith("_")]
         if names:

@@ -150,7 +150,10 @@ def test_directing_is_deterministic() -> None:
         ("EXT. A - DAY\n\nX. [[9999s]]\n", "line 3: a shot of 9999 seconds"),
         ("EXT. A - DAY\n\nX. [[0s]]\n", "line 3: a shot of 0 seconds"),
         ("Title: nothing\n\n", "nothing in it can be filmed"),
-        ("EXT. A - DAY #12#\n\nX.\n\nY.\n\nEXT. B - DAY #12-2#\n\nZ.\n", "would both be 12-2"),
+        (
+            "EXT. A - DAY #12#\n\nX.\n\nY.\n\nEXT. B - DAY #12-2#\n\nZ.\n",
+            "shot id 12-2 is already that of line 5",
+        ),
         ("EXT. A - DAY\n\n" + "[[" * 100 + "\n", "line 3: a line may have"),
         ("   \n", "the file is empty"),
         ("EXT. A - DAY\n\nX\x00Y\n", "control characters"),

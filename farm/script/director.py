@@ -19,7 +19,6 @@ from farm.script.durations import action_seconds, check_seconds, speech_seconds
 from farm.script.headings import read_heading
 from farm.script.model import (
     MAX_SHOT_SECONDS,
-    MAX_SHOTS,
     Action,
     Scene,
     Screenplay,
@@ -28,6 +27,7 @@ from farm.script.model import (
     Source,
     Speech,
     Unfilmed,
+    make_shot_list,
 )
 from farm.timebase import frames_in
 
@@ -164,15 +164,5 @@ def direct(screenplay: Screenplay, rate: Fraction) -> ShotList:
                     camera=camera_move(draft.text),
                 )
             )
-    first: dict[str, Shot] = {}
-    for shot in shots:  # a scene numbered 12-2 and the second shot of scene 12
-        if shot.id in first:
-            raise BadInput(
-                f"{shot.source}: this shot and that of line {first[shot.id].source.first} would both be "
-                f"{shot.id}: change a scene number"
-            )
-        first[shot.id] = shot
-    if len(shots) > MAX_SHOTS:
-        raise BadInput(f"the script makes {len(shots)} shots; at most {MAX_SHOTS} go into one film")
     unfilmed.sort(key=lambda passage: passage.source.first)
-    return ShotList(title=screenplay.title, shots=tuple(shots), unfilmed=tuple(unfilmed))
+    return make_shot_list(screenplay.title, tuple(shots), tuple(unfilmed))

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
+from farm.errors import BadInput
+
 MAX_BYTES = 2_000_000  # ten times a feature-length screenplay
 MAX_SHOTS = 20_000
 MAX_SHOT_SECONDS = 600
@@ -105,3 +107,21 @@ class ShotList:
     title: str | None
     shots: tuple[Shot, ...]
     unfilmed: tuple[Unfilmed, ...] = ()
+
+
+def make_shot_list(
+    title: str | None, shots: tuple[Shot, ...], unfilmed: tuple[Unfilmed, ...] = ()
+) -> ShotList:
+    """Make a film's shot list.
+
+    Raises:
+        BadInput: for more than MAX_SHOTS shots, or an id used twice.
+    """
+    if len(shots) > MAX_SHOTS:
+        raise BadInput(f"the script makes {len(shots)} shots; at most {MAX_SHOTS} go into one film")
+    lines: dict[str, int] = {}
+    for shot in shots:
+        if shot.id in lines:
+            raise BadInput(f"{shot.source}: shot id {shot.id} is already that of line {lines[shot.id]}")
+        lines[shot.id] = shot.source.first
+    return ShotList(title=title, shots=shots, unfilmed=unfilmed)

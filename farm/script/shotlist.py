@@ -23,7 +23,7 @@ import yaml
 
 from farm.errors import BadInput, suggest
 from farm.script.durations import action_seconds, check_seconds, parse_seconds
-from farm.script.model import CONTINUITIES, MAX_SHOTS, Shot, ShotList, Source
+from farm.script.model import CONTINUITIES, Shot, ShotList, Source, make_shot_list
 from farm.timebase import frames_in
 
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,31}")
@@ -184,16 +184,8 @@ def read_shot_list(text: str, file: str, rate: Fraction, *, is_json: bool) -> Sh
     if not isinstance(node, yaml.SequenceNode) or not node.value:
         line = node.start_mark.line + 1
         raise BadInput(f"{file}, line {line}: `shots:` must be a list of at least one shot")
-    if len(node.value) > MAX_SHOTS:
-        raise BadInput(f"{file}: it lists {len(node.value)} shots; at most {MAX_SHOTS} go into one film")
     reader = _Reader(file, rate)
     style = reader.text(film["style"], "style", 1000) if "style" in film else None
     shots = tuple(reader.shot(item, index, style) for index, item in enumerate(node.value))
-    first: dict[str, Shot] = {}
-    for shot in shots:
-        if shot.id in first:
-            where = first[shot.id].source.first
-            raise BadInput(f"{shot.source}: shot id {shot.id} is already that of line {where}")
-        first[shot.id] = shot
     title = reader.text(film["title"], "title") if "title" in film else None
-    return ShotList(title=title, shots=shots)
+    return make_shot_list(title, shots)
