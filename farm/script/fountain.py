@@ -11,7 +11,6 @@ import re
 from fountain.elements import ElementType, FountainElement
 from fountain.parser import FountainParser
 
-from farm.errors import BadInput
 from farm.script.durations import noted_seconds
 from farm.script.model import Action, Scene, Screenplay, Source, Speech, Transition, Unfilmed
 
@@ -105,18 +104,12 @@ class _Reader:
 
 
 def read_fountain(text: str, file: str) -> Screenplay:
-    """Parse a Fountain screenplay.
-
-    Raises:
-        BadInput: when there is nothing in it that could be filmed.
-    """
+    """Parse a Fountain screenplay. Raises BadInput for a duration that cannot be."""
     document = FountainParser().parse(text)
     reader = _Reader(text, file)
     for element in document.elements:
         reader.read(element)
     reader.close_scene()
-    if not any(scene.elements for scene in reader.scenes):
-        raise BadInput(f"{file}: nothing in it can be filmed: write a scene heading and some action")
     title = document.metadata.get("Title") or document.metadata.get("title")
     return Screenplay(
         title=" ".join(str(title).split()) if title else None,

@@ -70,4 +70,7 @@ def read_script(data: bytes, file: str, rate: Fraction) -> ShotList:
                 f"{file}, line {number}: a line may have {MAX_LINE:,} characters, {MAX_NOTES} notes and "
                 f"{MAX_SPACES - 1} spaces in a row: break it up"
             )
-    return reader(text, file, rate)
+    made = reader(text, file, rate)
+    if not made.shots:
+        raise BadInput(f"{file}: nothing in it can be filmed: write a scene heading and some action")
+    return made
