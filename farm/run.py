@@ -258,7 +258,9 @@ class Driver:
                 batch.append(events.Stopping(at=self.clock.now(), reason="asked to stop"))
             batch = batch or [events.Tick(at=self.clock.now())]
             for command in self._apply(batch):
-                executor.start(self._lease(command))
+                # A later event of the batch may have taken the worker away again.
+                if self.state.workers.get(command.worker) == command.task:
+                    executor.start(self._lease(command))
             if self.state.stopping is not None:
                 raise Interrupted("stopped; everything committed is kept: the same command goes on")
             if self.state.workers:

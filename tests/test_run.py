@@ -172,6 +172,25 @@ def test_a_lost_worker_is_replaced_and_its_task_leased_again(plan: Plan, store: 
     assert film_of(store) == undisturbed(plan)
 
 
+def test_a_worker_that_reports_and_dies_at_once_gets_no_new_lease(plan: Plan, store: MemoryStore) -> None:
+    class LastWords(FakePool):
+        gone: str | None = None
+
+        def start(self, lease):
+            assert lease.worker != self.gone, "a lease was given to a worker known to be lost"
+            super().start(lease)
+
+        def poll(self, timeout):
+            reports = list(super().poll(timeout))
+            if self.gone is None and reports and isinstance(reports[0], AttemptDone):
+                self.gone = reports[0].worker
+                reports += [WorkerLost(worker=self.gone, reason="killed"), WorkerJoined(worker="new")]
+            return reports
+
+    make_driver(plan, store).render(lambda: LastWords(make_worker(store)))
+    assert film_of(store) == undisturbed(plan)
+
+
 def test_an_altered_blob_is_made_again_with_all_that_hangs_on_it(plan: Plan, store: MemoryStore) -> None:
     class Vandal(FakePool):
         done_it = False
