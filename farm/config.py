@@ -51,7 +51,7 @@ class ModelConf:
     spatial_stride: int = 16
     text_tokens: int = 48
     steps: int = 20
-    guidance: float = 4.0
+    guidance: float = 3.0
     shift: float = 3.0
     negative_prompt: str = ""
     dtype: str = "float32"

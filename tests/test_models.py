@@ -275,6 +275,8 @@ def test_noise_is_addressed() -> None:
     assert not np.array_equal(source.context(0, 1, shape), whole[:, :1])
     big = NoiseSource(seed=7, shot="1", scene_seed=7, scene="1", scene_share=0.3).initial(0, 4, (8, 40, 40))
     assert abs(big.std() - 1) < 0.05
+    # Nothing in it stands still from one latent frame to the next.
+    assert abs(float(np.corrcoef(big[:, 0].ravel(), big[:, 1].ravel())[0, 1])) < 0.05
     other = NoiseSource(seed=7, shot="2", scene_seed=7, scene="1", scene_share=0.3).initial(0, 4, (8, 40, 40))
     assert abs(float(np.corrcoef(big.ravel(), other.ravel())[0, 1]) - 0.3) < 0.1
 

@@ -38,8 +38,8 @@ def draw(address: Address, shape: tuple[int, ...]) -> NDArray[np.float32]:
 class NoiseSource:
     """The noise of one shot: √a of its scene's and √(1−a) of its own, so a scene's shots look related.
 
-    The scene's part is one frame's noise shared by all latent frames of all shots of the scene, at
-    the scene's own seed; the sum stays standard normal for each frame.
+    Both parts are drawn for each latent frame, so the sum is standard normal and independent from
+    frame to frame, as models are trained: a part that stood still would be drawn into the picture.
     """
 
     seed: int
@@ -50,28 +50,23 @@ class NoiseSource:
 
     def initial(self, start: int, stop: int, shape: tuple[int, int, int]) -> NDArray[np.float32]:
         """Initial noise of latent frames [start, stop): float32 [channels, stop - start, h, w]."""
-        own = self._frames("initial", start, stop, shape)
+        own = _frames(self.seed, f"shot {self.shot}", "initial", start, stop, shape)
         if not self.scene_share:
             return own
-        look = draw(
-            Address(seed=self.scene_seed, owner=f"scene {self.scene}", frame=0, purpose="look"),
-            shape,
-        )
+        look = _frames(self.scene_seed, f"scene {self.scene}", "look", start, stop, shape)
         a = self.scene_share
-        return np.float32(math.sqrt(a)) * look[:, None] + np.float32(math.sqrt(1 - a)) * own
+        return np.float32(math.sqrt(a)) * look + np.float32(math.sqrt(1 - a)) * own
 
     def context(self, start: int, stop: int, shape: tuple[int, int, int]) -> NDArray[np.float32]:
         """The noise that given latent frames [start, stop) are held with, the same at every step."""
-        return self._frames("context", start, stop, shape)
+        return _frames(self.seed, f"shot {self.shot}", "context", start, stop, shape)
 
-    def _frames(
-        self, purpose: str, start: int, stop: int, shape: tuple[int, int, int]
-    ) -> NDArray[np.float32]:
-        frames = [
-            draw(
-                Address(seed=self.seed, owner=f"shot {self.shot}", frame=frame, purpose=purpose),
-                shape,
-            )
-            for frame in range(start, stop)
-        ]
-        return np.stack(frames, axis=1)
+
+def _frames(
+    seed: int, owner: str, purpose: str, start: int, stop: int, shape: tuple[int, int, int]
+) -> NDArray[np.float32]:
+    frames = [
+        draw(Address(seed=seed, owner=owner, frame=frame, purpose=purpose), shape)
+        for frame in range(start, stop)
+    ]
+    return np.stack(frames, axis=1)

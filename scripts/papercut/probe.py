@@ -136,7 +136,7 @@ def measure(work: Path, count: int, steps: int, seed: int, sheet: Path | None) -
             {
                 **dict(span=(0, 9), given=0, way="cut", width=256, height=144, spatial_stride=16),
                 **dict(seed=scene.seed, shot="1", scene="1", scene_seed=1, scene_noise=0.0, rate="16"),
-                **dict(steps=steps, guidance=4.0, shift=3.0, **threads),
+                **dict(steps=steps, guidance=3.0, shift=3.0, **threads),
             },
             prompt=family.embed({"text": text, "tokens": 48, **threads}),
             negative=negative,
