@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import get_type_hints
+from typing import cast, get_type_hints
 
 from hydra import compose, initialize_config_module
 from hydra.core.config_store import ConfigStore
@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from farm.errors import BadInput, suggest
 from farm.plan.naming import check_film_name
 from farm.plan.spec import Cost, FamilySpec, Output, Sampling, Settings, Weights
-from farm.script.model import CONTINUITIES
+from farm.script.model import CONTINUITIES, Continuity
 from farm.timebase import parse_rate
 
 PRESETS = (
@@ -95,6 +95,7 @@ class ContinuityConf:
     overlap: int | None = None
     context_level: int = 20
     scene_noise: float = 0.3
+    control: bool = False
 
 
 @dataclass
@@ -299,5 +300,6 @@ def settings(conf: FarmConf, weights: Weights, workers: int) -> Settings:
             workers=workers,
         ),
         seed=conf.seed,
-        continuity=conf.continuity.way,
+        continuity=cast(Continuity, conf.continuity.way),
+        control=conf.continuity.control,
     )

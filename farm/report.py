@@ -89,6 +89,15 @@ def joins(item: PlannedShot, differences: list[float]) -> list[dict[str, Any]]:
     return found
 
 
+def _held_joins(item: PlannedShot, outcome: Outcome) -> list[dict[str, Any]]:
+    """A shot's joins; the first beside what it is without continuity, where there is a control."""
+    found = joins(item, outcome.commits[item.finish].facts["differences"])
+    if item.control is not None and found:
+        control = joins(item, outcome.commits[item.control].facts["differences"])
+        found[0]["cut"] = control[0]["ratio"] if control else None
+    return found
+
+
 def film_report(outcome: Outcome, versions: dict[str, str]) -> dict[str, Any]:
     """The film's `report.json`: what every shot was made of, when and where, and how it joins."""
     plan = outcome.plan
@@ -120,7 +129,7 @@ def film_report(outcome: Outcome, versions: dict[str, str]) -> dict[str, Any]:
                     for segment in item.segments
                 ],
                 "finish": _work(keys[item.finish], outcome.commits[item.finish]),
-                "joins": joins(item, outcome.commits[item.finish].facts["differences"]),
+                "joins": _held_joins(item, outcome),
             }
             for item in plan.shots
         ],

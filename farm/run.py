@@ -16,7 +16,7 @@ from farm.errors import AnotherDriver, BadInput, CorruptBlob, FarmError, Interru
 from farm.job import events
 from farm.job.machine import Run, State, begin, next_wake, step
 from farm.ledger import Blobs, Commits, Journal, reusable
-from farm.plan.plan import Kind, Plan, Task
+from farm.plan.plan import Plan, Task
 from farm.ports import (
     AttemptDone,
     AttemptFailed,
@@ -213,7 +213,8 @@ class Driver:
         )
 
     def _segments_done(self) -> int:
-        return sum(self.tasks[task].kind is Kind.DENOISE for task in self.done)
+        segments = (segment.task for shot in self.plan.shots for segment in shot.segments)
+        return sum(task in self.done for task in segments)
 
     def _take_stock(self, run: str) -> None:
         """Journal what the store holds already: the truth from which this run goes on."""

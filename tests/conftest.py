@@ -50,6 +50,7 @@ def make_settings(**changes: object) -> Settings:
         seed=1,
         steps=4,
         levels=True,
+        control=False,
         weights="sha256:w",
     )
     values.update(changes)
@@ -87,4 +88,5 @@ def make_settings(**changes: object) -> Settings:
         cost=Cost(evaluation_s_per_latent=0.03, decode_s_per_latent=0.3, workers=2),
         seed=values["seed"],
         continuity=values["continuity"],
+        control=values["control"],
     )

@@ -118,6 +118,17 @@ def test_chained_segments_wait_for_one_another_and_cut_ones_do_not() -> None:
     assert all(len(task.needs) == 2 for task in free)
 
 
+def test_a_control_adds_one_segment_on_its_own_and_changes_nothing_else() -> None:
+    items = shots(shot("1", 60), shot("2", 150), shot("3", 20))
+    plain, held = (make_plan("film", items, make_settings(control=control)) for control in (False, True))
+    added = keys(held).keys() - keys(plain).keys()
+    assert added == {"denoise/2/control", "control/2"}
+    assert all(keys(held)[task] == key for task, key in keys(plain).items())
+    control = next(task for task in held.tasks if task.id == "control/2")
+    assert control.needs == ("denoise/2/0", "denoise/2/control")
+    assert [item.control for item in held.shots] == [None, "control/2", None]
+
+
 def test_auto_is_a_pure_choice() -> None:
     made = make_plan("film", shots(shot("1", 33), shot("2", 34)), make_settings())
     assert [item.continuity for item in made.shots] == ["cut", "chain"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -47,7 +47,10 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedShot:
-    """A shot with its place in the film, how it is continued, and its segments."""
+    """A shot with its place in the film, how it is continued, and its segments.
+
+    `control` is the task that shows its first join as it would be without continuity, where asked for.
+    """
 
     shot: Shot
     span: Span
@@ -55,6 +58,7 @@ class PlannedShot:
     latents: int
     segments: tuple[Segment, ...]
     finish: str
+    control: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,69 +148,19 @@ class _Builder:
         model_frames = source_frame(shot.frames - 1, family.rate, output.rate) + 1
         latents = latents_for(model_frames, family.temporal_stride)
         asked = shot.continuity or settings.continuity
-        way = choose_continuity(asked, latents, settings)  # type: ignore[arg-type]
+        way = choose_continuity(asked, latents, settings)
         # Segments on their own overlap by one column all the same: a window's column 0 decodes
         # right only at the start of a shot, so mid-shot it is discarded.
         overlap = family.overlap if way == "chain" else 1
         prompt, negative = self.embed(shot.prompt), self.embed(sampling.negative_prompt)
         segments: list[Segment] = []
         for index, window in enumerate(split_windows(latents, family.window, overlap)):
-            chained = way == "chain" and index > 0
-            recipe = {
-                "shot": shot.id,
-                "scene": shot.scene,
-                "seed": settings.seed if shot.seed is None else shot.seed,
-                "scene_seed": settings.seed,
-                "scene_noise": sampling.scene_noise,
-                "span": (window.span.start, window.span.stop),
-                "given": window.given,
-                "way": way if index else "cut",
-                "context_level": sampling.context_level if chained else None,
-                "width": output.width,
-                "height": output.height,
-                "spatial_stride": family.spatial_stride,
-                "rate": family.rate,
-                "sampler": "unipc",
-                "steps": sampling.steps,
-                "guidance": sampling.guidance,
-                "shift": sampling.shift,
-                "dtype": sampling.dtype,
-                "threads": sampling.threads,
-                "weights": settings.weights.identity,
-            }
-            needs = (prompt, negative, segments[-1].task) if chained else (prompt, negative)
-            evaluations = sampling.steps * (2 if sampling.guidance > 1 else 1)
-            cost = evaluations * len(window.span) * settings.cost.evaluation_s_per_latent
-            task = self.add(f"denoise/{shot.id}/{index}", Kind.DENOISE, recipe, needs, shot.id, cost)
-            segments.append(
-                Segment(
-                    id=f"{shot.id}/{index}",
-                    task=task,
-                    window=window,
-                    frames=self.owned_frames(window, shot.frames),
-                )
-            )
-        finish = self.add(
-            f"finish/{shot.id}",
-            Kind.FINISH,
-            {
-                "frames": shot.frames,
-                "source_rate": family.rate,
-                "rate": output.rate,
-                "width": output.width,
-                "height": output.height,
-                "codec": output.codec,
-                "crf": output.crf,
-                "preset": output.preset,
-                "encoder_threads": output.threads,
-                "dtype": sampling.dtype,
-                "threads": sampling.threads,
-                "weights": settings.weights.identity,
-            },
-            tuple(segment.task for segment in segments),
-            shot.id,
-            latents * settings.cost.decode_s_per_latent,
-        )
+            before = segments[-1].task if way == "chain" and index else None
+            task = self.denoise(shot, str(index), window, (prompt, negative), before)
+            frames = self.owned_frames(window, shot.frames)
+            segments.append(Segment(id=f"{shot.id}/{index}", task=task, window=window, frames=frames))
+        tasks = tuple(segment.task for segment in segments)
+        finish = self.finish(f"finish/{shot.id}", shot.id, shot.frames, tasks, latents)
         return PlannedShot(
             shot=shot,
             span=Span(start, start + shot.frames),
@@ -215,6 +169,68 @@ class _Builder:
             segments=tuple(segments),
             finish=finish,
         )
+
+    def denoise(
+        self, shot: Shot, name: str, window: Window, texts: tuple[str, str], before: str | None
+    ) -> str:
+        """One window: chained to the task `before`, or on its own."""
+        settings = self.settings
+        family, sampling, output = settings.family, settings.sampling, settings.output
+        recipe = {
+            "shot": shot.id,
+            "scene": shot.scene,
+            "seed": settings.seed if shot.seed is None else shot.seed,
+            "scene_seed": settings.seed,
+            "scene_noise": sampling.scene_noise,
+            "span": (window.span.start, window.span.stop),
+            "given": window.given,
+            "way": "chain" if before else "cut",
+            "context_level": sampling.context_level if before else None,
+            "width": output.width,
+            "height": output.height,
+            "spatial_stride": family.spatial_stride,
+            "rate": family.rate,
+            "sampler": "unipc",
+            "steps": sampling.steps,
+            "guidance": sampling.guidance,
+            "shift": sampling.shift,
+            "dtype": sampling.dtype,
+            "threads": sampling.threads,
+            "weights": settings.weights.identity,
+        }
+        evaluations = sampling.steps * (2 if sampling.guidance > 1 else 1)
+        cost = evaluations * len(window.span) * settings.cost.evaluation_s_per_latent
+        needs = (*texts, before) if before else texts
+        return self.add(f"denoise/{shot.id}/{name}", Kind.DENOISE, recipe, needs, shot.id, cost)
+
+    def finish(self, task_id: str, shot: str, frames: int, segments: tuple[str, ...], latents: int) -> str:
+        settings = self.settings
+        sampling, output = settings.sampling, settings.output
+        recipe = {
+            "frames": frames,
+            "source_rate": settings.family.rate,
+            "rate": output.rate,
+            "width": output.width,
+            "height": output.height,
+            "codec": output.codec,
+            "crf": output.crf,
+            "preset": output.preset,
+            "encoder_threads": output.threads,
+            "dtype": sampling.dtype,
+            "threads": sampling.threads,
+            "weights": settings.weights.identity,
+        }
+        cost = latents * settings.cost.decode_s_per_latent
+        return self.add(task_id, Kind.FINISH, recipe, segments, shot, cost)
+
+    def control(self, item: PlannedShot) -> PlannedShot:
+        """Make a chained shot's second segment once more on its own: what its first join is held against."""
+        shot, (first, second, *_) = item.shot, item.segments
+        texts = (self.embed(shot.prompt), self.embed(self.settings.sampling.negative_prompt))
+        alone = self.denoise(shot, "control", second.window, texts, None)
+        task_id, latents = f"control/{shot.id}", second.window.span.stop
+        finish = self.finish(task_id, shot.id, second.frames.stop, (first.task, alone), latents)
+        return replace(item, control=finish)
 
     def owned_frames(self, window: Window, frames: int) -> Span:
         family, rate = self.settings.family, self.settings.output.rate
@@ -248,6 +264,10 @@ def make_plan(film: str, shots: ShotList, settings: Settings) -> Plan:
     planned: list[PlannedShot] = []
     for shot in shots.shots:
         planned.append(builder.shot(shot, planned[-1].span.stop if planned else 0))
+    chained = [item for item in planned if item.continuity == "chain" and len(item.segments) > 1]
+    if settings.control and chained:
+        longest = max(chained, key=lambda item: item.latents)
+        planned[planned.index(longest)] = builder.control(longest)
     builder.add(
         "stitch",
         Kind.STITCH,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from farm.errors import BadInput
+from farm.script.model import Continuity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,4 +89,5 @@ class Settings:
     output: Output
     cost: Cost
     seed: int
-    continuity: str
+    continuity: Continuity
+    control: bool = False
