@@ -104,8 +104,7 @@ class SkyReelsV2:
                 raise ValueError("a chained segment needs the latents of the segment before it")
             tail = unpack(before)[:, :, -given:].to(self.device)
             rows = chain(levels, columns, given, recipe["context_level"])
-            held = self._tensor(source.context(start, start + given, shape))
-            context = lambda step: held  # noqa: E731
+            context = _always(self._tensor(source.context(start, start + given, shape)))
         else:
             rows = cut(levels, columns)
         latents = denoise(
@@ -131,6 +130,11 @@ class SkyReelsV2:
         vae = self._load("vae", AutoencoderKLWan, torch.float32)
         for frames in stream_frames(vae, (unpack(data) for data in latents)):
             yield from to_pixels(frames)
+
+
+def _always(noise: Tensor) -> Callable[[int], Tensor]:
+    """The same noise at every step, where the stock pipeline draws anew."""
+    return lambda step: noise
 
 
 def network_of(transformer: Any, dtype: torch.dtype, rate: Fraction) -> Network:
