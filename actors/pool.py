@@ -148,7 +148,7 @@ def check_ray(address: str | None) -> str:
     """Start or reach a Ray as a run would, and say what it has. Raises FarmError."""
     _start_ray(PoolSpec(workers=1, threads=1, gpus=0, address=address))
     try:
-        found = ray.cluster_resources()
-        return f"Ray {ray.__version__}, {found.get('CPU', 0):.0f} cores, {found.get('GPU', 0):.0f} GPUs"
+        where = f"at {address}" if address else "starts here"
+        return f"Ray {ray.__version__} {where}, {len(ray.nodes())} nodes"
     finally:
         ray.shutdown()
