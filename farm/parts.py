@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import os
@@ -82,12 +81,21 @@ def find_weights(conf: FarmConf, *, certain: bool, film: str) -> Weights:
     """
     model, revision = conf.model, conf.model.revision
     if revision is None:
-        with contextlib.suppress(StoreError, ValueError, KeyError, TypeError):
-            lock = json.loads(build_store(conf).get(f"films/{film}/lock.json"))
-            source, at, commit = lock["weights"].partition("@")
-            revision = commit if at and source == model.weights else None
+        source, _, commit = _locked_weights(build_store(conf), film).partition("@")
+        revision = commit if commit and source == model.weights else None
     act = settle if certain else resolve
     return act(model.weights, revision)
+
+
+def _locked_weights(store: BlobStore, film: str) -> str:
+    """The identity of the weights a film was begun with; nothing for a film that is not begun."""
+    key = f"films/{film}/lock.json"
+    if store.stat(key) is None:
+        return ""
+    try:
+        return str(json.loads(store.get(key))["weights"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{store.locate(key)} cannot be understood: delete it to lock anew") from error
 
 
 def build_worker(conf: FarmConf, weights: Weights, device: str) -> Worker:

@@ -106,22 +106,17 @@ class Media(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Need:
-    """A task that another one consumes: its key, and the hash of the output it must have."""
-
-    key: str
-    output: BlobRef
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """One attempt at a task, given to one worker. Holds all the worker must know."""
+    """One attempt at a task, given to one worker. Holds all the worker must know.
+
+    `needs` are the outputs it consumes, in the task's order.
+    """
 
     task: str
     kind: str
     key: str
     recipe: str
-    needs: tuple[Need, ...]
+    needs: tuple[BlobRef, ...]
     attempt: int
     generation: int
     worker: str

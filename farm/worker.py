@@ -47,7 +47,7 @@ class Worker:
         return AttemptDone(worker=lease.worker, task=lease.task, attempt=lease.attempt, commit=commit)
 
     def _run(self, lease: Lease, stopped: Callable[[], bool]) -> Commit:
-        inputs = tuple(need.output.sha256 for need in lease.needs)
+        inputs = tuple(need.sha256 for need in lease.needs)
         if (there := self.commits.find(lease.key, inputs)) is not None:
             return there  # made before, or for another film
         started, begun = self.clock.now(), self.clock.monotonic()
@@ -76,7 +76,7 @@ class Worker:
     def _denoise(
         self, lease: Lease, folder: Path, stopped: Callable[[], bool]
     ) -> tuple[dict[str, BlobRef], dict[str, Any]]:
-        inputs = [self.blobs.get(need.output) for need in lease.needs]
+        inputs = [self.blobs.get(need) for need in lease.needs]
         data = self.model.denoise(
             json.loads(lease.recipe),
             prompt=inputs[0],
@@ -90,7 +90,7 @@ class Worker:
         self, lease: Lease, folder: Path, stopped: Callable[[], bool]
     ) -> tuple[dict[str, BlobRef], dict[str, Any]]:
         recipe = json.loads(lease.recipe)
-        latents = [self.blobs.get(need.output) for need in lease.needs]
+        latents = [self.blobs.get(need) for need in lease.needs]
         target = folder / "shot.mp4"
         frames = shown_frames(self.model.decode(recipe, latents), recipe)
         facts = self.media.encode_shot(recipe, _until(frames, stopped), target)
@@ -101,7 +101,7 @@ class Worker:
     ) -> tuple[dict[str, BlobRef], dict[str, Any]]:
         shots = [folder / f"{index:06d}.mp4" for index in range(len(lease.needs))]
         for need, path in zip(lease.needs, shots, strict=True):
-            self.blobs.fetch(need.output, path)
+            self.blobs.fetch(need, path)
         film, sheet = folder / "film.mp4", folder / "sheet.png"
         facts = self.media.stitch(json.loads(lease.recipe), shots, film, sheet)
         return {"film": self.blobs.put(film), "sheet": self.blobs.put(sheet)}, facts

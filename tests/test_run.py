@@ -68,7 +68,7 @@ def test_only_an_edited_shot_is_rendered_again(plan: Plan, store: MemoryStore) -
 
 
 class Killed(BaseException):
-    """Not an Exception, like the death of a process: nobody can catch and tidy up."""
+    """Not an Exception, and the store stays dead: like a killed process, nothing can tidy up in it."""
 
 
 class DyingStore(MemoryStore):
@@ -107,7 +107,6 @@ def test_killed_at_any_store_call_the_same_bytes_come_out(after: bool) -> None:
     whole = undisturbed(plan)
     for calls in range(1, 200):
         dying = DyingStore(calls, after)
-        # Heartbeats would count as calls at unpredictable moments; the fence is the journal.
         try:
             driver = make_driver(plan, dying)
             driver.render(lambda store=dying: FakePool(make_worker(store)))

@@ -6,7 +6,6 @@ function of (scene, frame number) alone, so a clip may be cut from anywhere in a
 
 from __future__ import annotations
 
-import colorsys
 import math
 from collections.abc import Callable
 from functools import lru_cache
@@ -389,8 +388,3 @@ def subject_mask(scene: Scene, number: int) -> NDArray[np.float32]:
 def draw_clip(scene: Scene, start: int, count: int, step: int = 1) -> Image:
     """Draw frames start, start + step, …: uint8 [count, HEIGHT, WIDTH, 3]."""
     return np.stack([draw_frame(scene, start + step * index) for index in range(count)])
-
-
-def hue_of(colour: Colour) -> float:
-    """Return the hue of a paint in [0, 1)."""
-    return colorsys.rgb_to_hsv(*(c / 255 for c in colour))[0]
