@@ -80,6 +80,28 @@ class Screenplay:
     title: str | None
     scenes: tuple[Scene, ...]
     unfilmed: tuple[Unfilmed, ...] = ()
+    credits: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """Words somebody says, and when: frames [start, stop) counted within the shot."""
+
+    character: str
+    text: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fade:
+    """A change of picture that takes time: `frames` of it, from or to a plain colour.
+
+    `colour` is "black" or "white", or None for a dissolve, in which two shots share the frames.
+    """
+
+    frames: int
+    colour: Literal["black", "white"] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +109,8 @@ class Shot:
     """One camera take.
 
     `id` is locked like a shooting script's; `scene` groups the shots that share a look; `frames`
-    counts frames of the film; `seed` and `continuity` are None where the film's own apply.
+    counts frames of the film; `seed` and `continuity` are None where the film's own apply. `enter` is
+    how the picture comes (a fade in, or a dissolve from the shot before), `leave` how it goes (a fade out).
     """
 
     id: str
@@ -98,19 +121,29 @@ class Shot:
     camera: str | None = None
     seed: int | None = None
     continuity: Continuity | None = None
+    lines: tuple[Line, ...] = ()
+    enter: Fade | None = None
+    leave: Fade | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShotList:
-    """All the shots of a film, in order, and what could not be filmed."""
+    """All the shots of a film, in order, and what could not be filmed.
+
+    `credits` are the lines that stand under the title on its card.
+    """
 
     title: str | None
     shots: tuple[Shot, ...]
     unfilmed: tuple[Unfilmed, ...] = ()
+    credits: tuple[str, ...] = ()
 
 
 def make_shot_list(
-    title: str | None, shots: tuple[Shot, ...], unfilmed: tuple[Unfilmed, ...] = ()
+    title: str | None,
+    shots: tuple[Shot, ...],
+    unfilmed: tuple[Unfilmed, ...] = (),
+    credits: tuple[str, ...] = (),
 ) -> ShotList:
     """Make a film's shot list.
 
@@ -124,4 +157,4 @@ def make_shot_list(
         if shot.id in lines:
             raise BadInput(f"{shot.source}: shot id {shot.id} is already that of line {lines[shot.id]}")
         lines[shot.id] = shot.source.first
-    return ShotList(title=title, shots=shots, unfilmed=unfilmed)
+    return ShotList(title=title, shots=shots, unfilmed=unfilmed, credits=credits)

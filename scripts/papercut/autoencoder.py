@@ -16,6 +16,7 @@ from diffusers import AutoencoderKLWan
 from numpy.typing import NDArray
 from torch import Tensor
 
+import together
 from draw import draw_clip, subject_mask
 from progress import Checkpoint, Log, rate_at
 from world import HEIGHT, WIDTH, draw_scene
@@ -45,7 +46,7 @@ CLIP = 9  # frames: three latents, the special first one and two others
 def make_bank(path: Path, clips: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Draw (once) the clips to train on: frames uint8 [clips, 9, H, W, 3], masks [clips, H, W]."""
     frames_file, masks_file = path / f"ae_frames_{clips}.npy", path / f"ae_masks_{clips}.npy"
-    if not masks_file.exists():
+    if not masks_file.exists() and together.rank() == 0:
         rng = random.Random(seed)
         frames = np.empty((clips, CLIP, HEIGHT, WIDTH, 3), np.uint8)
         masks = np.empty((clips, HEIGHT, WIDTH), np.float32)
@@ -56,7 +57,8 @@ def make_bank(path: Path, clips: int, seed: int) -> tuple[NDArray[np.uint8], NDA
         path.mkdir(parents=True, exist_ok=True)
         np.save(frames_file, frames)
         np.save(masks_file, masks)
-    return np.load(frames_file), np.load(masks_file)
+    together.wait()
+    return np.load(frames_file, mmap_mode="r"), np.load(masks_file, mmap_mode="r")
 
 
 def to_video(frames: NDArray[np.uint8]) -> Tensor:
@@ -94,24 +96,35 @@ def _loss(output: Tensor, video: Tensor, weight: Tensor) -> Tensor:
     return pixel + 0.5 * edge
 
 
-def train(work: Path, *, frame_steps: int, clip_steps: int, seed: int, clips: int = 900) -> Path:
-    """Train and write `work/autoencoder` (a diffusers folder); go on from a checkpoint if any."""
+def train(
+    work: Path, *, frame_steps: int, clip_steps: int, seed: int, base: Path | None = None, clips: int = 1600
+) -> None:
+    """Train and write `work/autoencoder` (a diffusers folder); go on from a checkpoint if any.
+
+    With `base`, a folder of an autoencoder trained before, start from its weights at a lower rate.
+    """
     torch.manual_seed(seed)
     model = AutoencoderKLWan(**CONFIG)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=1e-4)
+    peak = 2.5e-3
+    if base is not None:
+        model.load_state_dict(AutoencoderKLWan.from_pretrained(base).float().state_dict())
+        peak = 1.2e-3
+    optimizer = torch.optim.AdamW(model.parameters(), lr=peak, betas=(0.9, 0.98), weight_decay=1e-4)
     checkpoint = Checkpoint(work / "autoencoder.pt", model=model, optimizer=optimizer)
     log = Log(work / "autoencoder.jsonl", every=50)
     bank = make_bank(work, clips, seed)
     total = frame_steps + clip_steps
     for step in range(checkpoint.load(), total):
-        rng = random.Random(f"{seed}/{step}")
+        rng = random.Random(f"{seed}/{step}/{together.rank()}")
         generator = torch.Generator().manual_seed(rng.randrange(2**31))
         single = step < frame_steps
-        video, weight = _crops(rng, bank, 8 if single else 4, 1 if single else CLIP)
+        video, weight = _crops(
+            rng, bank, (8 if single else 4) // together.count(), 1 if single else CLIP
+        )
         if single:
-            rate = rate_at(step, frame_steps, 2.5e-3, floor=0.3)
+            rate = rate_at(step, frame_steps, peak, floor=0.4)
         else:
-            rate = rate_at(step - frame_steps, clip_steps, 1.2e-3, warmup=50)
+            rate = rate_at(step - frame_steps, clip_steps, 0.5 * peak, warmup=50)
         for group in optimizer.param_groups:
             group["lr"] = rate
         with torch.autocast("cpu", torch.bfloat16):
@@ -121,6 +134,7 @@ def train(work: Path, *, frame_steps: int, clip_steps: int, seed: int, clips: in
         loss = _loss(output, video, weight) + 2e-3 * (latents.square() - 1).relu().mean()
         optimizer.zero_grad()
         loss.backward()
+        together.average_gradients(model)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         mse = (output.detach() - video).square().mean().item() / 4
@@ -128,11 +142,12 @@ def train(work: Path, *, frame_steps: int, clip_steps: int, seed: int, clips: in
         if (step + 1) % 200 == 0:
             checkpoint.save(step + 1)
     checkpoint.save(total)
-    return _save(model, work, bank[0])
+    if together.rank() == 0:
+        _save(model, work, bank[0])
 
 
 @torch.no_grad()
-def _save(model: AutoencoderKLWan, work: Path, frames: NDArray[np.uint8]) -> Path:
+def _save(model: AutoencoderKLWan, work: Path, frames: NDArray[np.uint8]) -> None:
     """Measure the latents' mean and spread, which the families divide by, and save the folder."""
     with torch.autocast("cpu", torch.bfloat16):
         latents = torch.cat(
@@ -142,4 +157,3 @@ def _save(model: AutoencoderKLWan, work: Path, frames: NDArray[np.uint8]) -> Pat
     std = latents.std(dim=(0, 2, 3, 4)).tolist()
     model.register_to_config(latents_mean=mean, latents_std=std)
     model.save_pretrained(work / "autoencoder")
-    return work / "autoencoder"

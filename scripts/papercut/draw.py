@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from world import FPS, HEIGHT, WIDTH, Scene
+from world import FPS, HEIGHT, NOBODY, WIDTH, Scene
 
 Image = NDArray[np.uint8]
 Points = NDArray[np.float64]
@@ -26,29 +27,34 @@ W, H = WIDTH * SCALE, HEIGHT * SCALE
 SHIFT = 4  # fractional bits of OpenCV's polygon coordinates
 
 PAINT: dict[str, Colour] = {
-    "red": (216, 48, 44),
-    "yellow": (246, 200, 44),
-    "green": (56, 160, 72),
-    "blue": (44, 96, 206),
-    "purple": (140, 62, 172),
-    "white": (246, 243, 236),
+    "red": (206, 30, 36),
+    "orange": (250, 130, 24),
+    "yellow": (252, 218, 50),
+    "green": (30, 150, 62),
+    "blue": (30, 84, 214),
+    "purple": (118, 40, 158),
+    "pink": (252, 130, 186),
+    "white": (250, 248, 242),
 }
 CREAM: Colour = (248, 234, 206)
 INK: Colour = (52, 44, 58)
 
 SKY: dict[str, tuple[Colour, Colour]] = {
+    "dawn": ((176, 168, 222), (255, 216, 204)),
     "day": ((116, 190, 232), (214, 236, 240)),
     "sunset": ((150, 84, 140), (252, 168, 96)),
     "night": ((16, 20, 56), (54, 62, 116)),
 }
 # What the light does to every paper but the sky: (gain, tint, share of the tint)
 LIGHT: dict[str, tuple[float, Colour, float]] = {
+    "dawn": (0.96, (255, 196, 214), 0.20),
     "day": (1.0, (255, 255, 255), 0.0),
     "sunset": (0.90, (226, 112, 84), 0.26),
     "night": (0.60, (40, 52, 116), 0.36),
 }
 # The subject keeps more of its own colour, as if a lamp stood by it.
 SUBJECT_LIGHT: dict[str, tuple[float, Colour, float]] = {
+    "dawn": (1.0, (255, 255, 255), 0.0),
     "day": (1.0, (255, 255, 255), 0.0),
     "sunset": (0.97, (226, 112, 84), 0.08),
     "night": (0.86, (60, 70, 140), 0.10),
@@ -59,6 +65,19 @@ GROUND: dict[str, tuple[Colour, Colour, Colour]] = {
     "city": ((168, 160, 176), (120, 112, 132), (84, 80, 94)),
     "forest": ((132, 178, 128), (72, 136, 84), (34, 92, 60)),
     "desert": ((236, 196, 140), (222, 162, 98), (196, 126, 70)),
+    "mountains": ((158, 170, 200), (108, 118, 156), (72, 82, 116)),
+    "meadow": ((196, 214, 128), (160, 200, 92), (116, 168, 62)),
+}
+# What weather does to the sky and to the ground: (tint, share of the tint).
+WEATHER_SKY: dict[str, tuple[Colour, float]] = {
+    "clear": ((0, 0, 0), 0.0),
+    "rain": ((92, 102, 118), 0.55),
+    "snow": ((206, 212, 224), 0.35),
+}
+WEATHER_GROUND: dict[str, tuple[Colour, float]] = {
+    "clear": ((0, 0, 0), 0.0),
+    "rain": ((60, 70, 88), 0.28),
+    "snow": ((238, 242, 250), 0.55),
 }
 
 
@@ -66,6 +85,11 @@ def _lit(colour: Colour, light: tuple[float, Colour, float]) -> Colour:
     gain, tint, share = light
     mixed = [(c * (1 - share) + t * share) * gain for c, t in zip(colour, tint, strict=True)]
     return (mixed[0], mixed[1], mixed[2])
+
+
+def _mixed(colour: Colour, tint: Colour, share: float) -> Colour:
+    red, green, blue = (c * (1 - share) + t * share for c, t in zip(colour, tint, strict=True))
+    return (red, green, blue)
 
 
 def _dim(colour: Colour, gain: float) -> Colour:
@@ -95,8 +119,11 @@ def _paper(image: Image, points: Points, colour: Colour, shadow: float = 0.34) -
 
 
 @lru_cache(maxsize=64)
-def _sky(time: str, lean: float) -> Image:
-    top, bottom = (np.array(c, np.float64) for c in SKY[time])
+def _sky(time: str, weather: str, lean: float) -> Image:
+    tint, share = WEATHER_SKY[weather]
+    if time == "night":
+        tint = _dim(tint, 0.45)
+    top, bottom = (np.array(_mixed(c, tint, share), np.float64) for c in SKY[time])
     ramp = (np.linspace(0, 1, H) ** (1.0 + lean))[:, None, None]
     return np.broadcast_to(top * (1 - ramp) + bottom * ramp, (H, W, 3)).astype(np.uint8)
 
@@ -126,12 +153,7 @@ class Layout:
     def __init__(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
         self.lean = float(rng.choice([0.0, 0.25, 0.5]))
-        self.sun = (float(rng.uniform(0.14, 0.86)), float(rng.uniform(0.12, 0.26)))
-        self.size = float(rng.uniform(0.90, 1.12))
-        self.x = float(rng.uniform(0.42, 0.58))
-        self.y = float(rng.uniform(-0.03, 0.03))
-        self.rate = float(rng.uniform(0.9, 1.15))
-        self.phase = float(rng.uniform(0, 2 * math.pi))
+        self.sun = (float(rng.choice([0.18, 0.82]) + rng.uniform(-0.05, 0.05)), float(rng.uniform(0.14, 0.22)))
         self.scroll = float(rng.uniform(0, 4000))
         self.hills = rng.uniform(0, 2 * math.pi, (3, 3))
         self.shade = rng.uniform(0.94, 1.06, 3)
@@ -190,7 +212,51 @@ def _roofs(layout: Layout, depth: int, scroll: float) -> tuple[Points, Points]:
     return np.array(xs_), np.array(ys_)
 
 
-OUTLINE: dict[str, Layer] = {"sea": _waves, "desert": _dunes, "forest": _pines, "city": _roofs}
+def _peaks(layout: Layout, depth: int, scroll: float) -> tuple[Points, Points]:
+    width = (180.0, 130.0, 0.0)[depth]
+    if not width:
+        return _dunes(layout, depth, scroll)
+    first = math.floor((scroll - 80) / width)
+    xs: list[float] = []
+    ys: list[float] = []
+    for peak in range(first - 1, first + int((W + 160) / width) + 3):
+        left = peak * width - scroll
+        height = (128, 74)[depth] * (0.7 + 0.5 * layout.rows[depth][peak % 256])
+        xs += [left, left + width / 2, left + width * 0.98]
+        ys += [BASE[depth] * H, BASE[depth] * H - height, BASE[depth] * H]
+    return np.array(xs), np.array(ys)
+
+
+def _snowcaps(layout: Layout, scroll: float) -> list[Points]:
+    """The white tops of the far peaks."""
+    xs, ys = _peaks(layout, 0, scroll)
+    caps = []
+    for index in range(1, len(xs), 3):
+        x, top = xs[index], ys[index]
+        slope = 90.0 / (BASE[0] * H - top)  # half a peak's width over its height
+        caps.append(
+            np.array([[x, top], [x + 34 * slope, top + 34], [x, top + 26], [x - 34 * slope, top + 34]])
+        )
+    return caps
+
+
+def _flowers(layout: Layout, scroll: float) -> list[Points]:
+    """A row of large round flowers on the near meadow."""
+    first = math.floor((scroll - 80) / 74.0)
+    return [
+        _circle(n * 74.0 - scroll, (0.935 + 0.02 * (n % 2)) * H, 9.0, 12)
+        for n in range(first, first + int((W + 160) / 74) + 2)
+    ]
+
+
+OUTLINE: dict[str, Layer] = {
+    "sea": _waves,
+    "desert": _dunes,
+    "forest": _pines,
+    "city": _roofs,
+    "mountains": _peaks,
+    "meadow": _dunes,
+}
 
 
 def _windows(layout: Layout, scroll: float) -> list[Points]:
@@ -224,8 +290,8 @@ def _arc(x: float, y: float, rx: float, ry: float, start: float, stop: float) ->
 
 def _boat(paint: Colour) -> list[Shape]:
     return [
-        (_poly((-4, -76), (4, -76), (4, 24), (-4, 24)), INK),
-        (_poly((8, -72), (8, 14), (70, 14)), CREAM),
+        (_poly((-4, -92), (4, -92), (4, 24), (-4, 24)), INK),
+        (_poly((8, -84), (8, 14), (74, 14)), paint),
         (_poly((-8, -60), (-8, 14), (-54, 14)), _dim(CREAM, 0.9)),
         (np.concatenate([_poly((-84, 22), (88, 22)), _arc(0, 22, 62, 48, 0, 180)]), paint),
         (_poly((-84, 22), (88, 22), (80, 34), (-77, 34)), _dim(paint, 0.78)),
@@ -292,6 +358,90 @@ def _rocket(paint: Colour) -> list[Shape]:
     ]
 
 
+def _train(paint: Colour) -> list[Shape]:
+    return [
+        (_poly((50, -22), (54, -66), (78, -66), (82, -22)), INK),
+        (_poly((-88, -72), (-14, -72), (-14, 32), (-88, 32)), paint),
+        (_poly((-98, -86), (-6, -86), (-6, -70), (-98, -70)), _dim(paint, 0.7)),
+        (_poly((-72, -58), (-32, -58), (-32, -22), (-72, -22)), CREAM),
+        (np.concatenate([_arc(74, 0, 22, 28, -90, 90), _poly((-16, 28), (-16, -28))]), paint),
+        (_poly((-94, 26), (104, 26), (104, 40), (-94, 40)), INK),
+        (_circle(-58, 46, 26), INK),
+        (_circle(12, 50, 22), INK),
+        (_circle(68, 50, 22), INK),
+        (_circle(-58, 46, 11), CREAM),
+        (_circle(12, 50, 9), CREAM),
+        (_circle(68, 50, 9), CREAM),
+    ]
+
+
+def _whale(paint: Colour) -> list[Shape]:
+    return [
+        (_poly((44, -52), (30, -92), (44, -82), (50, -96), (56, -82), (70, -92), (56, -52)), (150, 214, 240)),
+        (_poly((-66, 10), (-104, -40), (-78, -44), (-70, -60), (-52, -40), (-40, 0)), _dim(paint, 0.8)),
+        (np.concatenate([_arc(22, 4, 76, 58, 180, 360), _arc(10, 4, 88, 46, 0, 180)]), paint),
+        (np.concatenate([_arc(20, 18, 72, 32, 0, 180)]), CREAM),
+        (_circle(66, -10, 9), INK),
+    ]
+
+
+def _cat(paint: Colour) -> list[Shape]:
+    return [
+        (
+            np.concatenate([_arc(-52, 30, 44, 56, 60, 250), _arc(-52, 30, 24, 36, 250, 60)]),
+            _dim(paint, 0.78),
+        ),
+        (np.concatenate([_arc(0, 30, 48, 60, 180, 360), _poly((54, 86), (-54, 86))]), paint),
+        (_poly((-8, -60), (-2, -104), (28, -74)), paint),
+        (_poly((72, -60), (66, -104), (36, -74)), paint),
+        (_arc(32, -42, 46, 40, 0, 360), paint),
+        (_arc(4, 56, 20, 30, 0, 360), CREAM),
+        (_circle(16, -46, 8), INK),
+        (_circle(48, -46, 8), INK),
+        (_poly((24, -30), (40, -30), (32, -20)), (236, 120, 120)),
+    ]
+
+
+def _butterfly(paint: Colour) -> list[Shape]:
+    return [
+        (_arc(-48, -34, 46, 42, 0, 360), paint),
+        (_arc(48, -34, 46, 42, 0, 360), paint),
+        (_arc(-38, 40, 34, 38, 0, 360), _dim(paint, 0.78)),
+        (_arc(38, 40, 34, 38, 0, 360), _dim(paint, 0.78)),
+        (_circle(-52, -34, 17), CREAM),
+        (_circle(52, -34, 17), CREAM),
+        (_arc(0, 6, 11, 62, 0, 360), INK),
+        (_circle(0, -58, 15), INK),
+    ]
+
+
+def _kite(paint: Colour) -> list[Shape]:
+    return [
+        (_poly((-2, 40), (4, 40), (-18, 102), (-24, 100)), INK),
+        (_poly((-24, 62), (12, 82), (12, 62), (-24, 82)), _dim(paint, 0.78)),
+        (_poly((0, -100), (66, -30), (0, 52), (-66, -30)), paint),
+        (_poly((0, -100), (66, -30), (0, -30)), CREAM),
+        (_poly((0, 52), (-66, -30), (0, -30)), CREAM),
+    ]
+
+
+def _girl(paint: Colour) -> list[Shape]:
+    skin: Colour = (240, 190, 150)
+    hair: Colour = (92, 56, 40)
+    return [
+        (_poly((-22, 50), (-8, 50), (-8, 100), (-22, 100)), INK),
+        (_poly((8, 50), (22, 50), (22, 100), (8, 100)), INK),
+        (_poly((-14, -22), (-64, 14), (-54, 26), (-10, 2)), skin),
+        (_poly((14, -22), (64, 14), (54, 26), (10, 2)), skin),
+        (_poly((-18, -30), (18, -30), (58, 62), (-58, 62)), paint),
+        (_arc(0, -62, 40, 42, 130, 410), hair),
+        (_circle(0, -58, 29), skin),
+        (_arc(0, -66, 32, 26, 180, 360), hair),
+        (_circle(-10, -54, 5), INK),
+        (_circle(12, -54, 5), INK),
+    ]
+
+
 FIGURE: dict[str, Callable[[Colour], list[Shape]]] = {
     "boat": _boat,
     "balloon": _balloon,
@@ -299,25 +449,97 @@ FIGURE: dict[str, Callable[[Colour], list[Shape]]] = {
     "bird": _bird,
     "car": _car,
     "rocket": _rocket,
+    "train": _train,
+    "whale": _whale,
+    "cat": _cat,
+    "butterfly": _butterfly,
+    "kite": _kite,
+    "girl": _girl,
 }
 
+SIZE = 0.86  # of a subject, to the figures' own coordinates
+PLACE = (0.5 * W, 0.54 * H)
+SECOND_SIZE = 0.46
+SECOND_PLACE = (0.15 * W, 0.56 * H)
 
-def _motion(scene: Scene, layout: Layout, seconds: float) -> tuple[float, float, float, float]:
-    """Return the subject's (dx, dy, turn in radians) and how far the scenery has passed."""
-    cycle = 2 * math.pi * seconds * layout.rate + layout.phase
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """Where the subject and the camera are at one moment, in picture coordinates at SCALE."""
+
+    dx: float = 0.0
+    dy: float = 0.0
+    turn: float = 0.0  # radians
+    size: float = 1.0
+    passed: float = 0.0  # how far the scenery has gone by
+    pan: float = 0.0
+    zoom: float = 1.0
+
+
+def pose(scene: Scene, number: int) -> Pose:
+    """The pose at frame `number`: every motion begins at rest, and every move is gentle."""
+    seconds = number / FPS
+    cycle = 2 * math.pi * seconds
     match scene.motion:
+        case "rest":  # not quite: paper on a string is never still
+            found = Pose(dy=-7 * math.sin(cycle * 0.25))
         case "travel":
-            return 0.0, 5 * math.sin(cycle * 0.5), 0.0, 130 * seconds * layout.rate
+            found = Pose(dy=5 * math.sin(cycle * 0.5), passed=130 * seconds)
         case "bob":
-            return 0.0, 34 * math.sin(cycle * 0.62), 0.0, 0.0
+            found = Pose(dy=-38 * math.sin(cycle * 0.6))
         case "sway":
-            return 0.0, 0.0, 0.44 * math.sin(cycle * 0.62), 0.0
+            found = Pose(turn=0.46 * math.sin(cycle * 0.6))
         case "hop":
-            height = abs(math.sin(cycle * 0.5))
-            return 64 * math.sin(cycle * 0.25), 20 - 66 * height, 0.0, 0.0
+            found = Pose(dx=52 * math.sin(cycle * 0.25), dy=-62 * abs(math.sin(cycle * 0.5)))
         case "spin":
-            return 0.0, 0.0, cycle * 0.36, 0.0
-    raise ValueError(f"no such motion: {scene.motion}")
+            found = Pose(turn=cycle * 0.36)
+        case "circle":
+            found = Pose(dx=64 * math.sin(cycle * 0.5), dy=-34 * (1 - math.cos(cycle * 0.5)))
+        case "pulse":
+            found = Pose(size=1 + 0.26 * math.sin(cycle * 0.6))
+        case _:
+            raise ValueError(f"no such motion: {scene.motion}")
+    # The camera swings or comes to rest, as an operator would let it, so a take of a minute can hold one.
+    eased = 1 - math.exp(-seconds / 1.8)
+    match scene.camera:
+        case "pan":
+            found = replace(found, pan=100 * math.sin(cycle / 10))
+        case "push":
+            found = replace(found, zoom=1 + 0.4 * eased)
+        case "pull":
+            found = replace(found, zoom=1.4 - 0.4 * eased)
+    return found
+
+
+def _falling(scene: Scene, seconds: float) -> list[Points]:
+    """Paper drops or flakes on a regular lattice that falls, so that a small model can follow it."""
+    shapes = []
+    speed = 150.0 if scene.weather == "rain" else 56.0
+    for column in range(-1, 7):
+        for row in range(-1, 4):
+            x = column * 104.0 + 30
+            y = row * 96.0 + (column % 2) * 48 + (seconds * speed) % 96
+            if scene.weather == "rain":
+                x -= ((seconds * speed) % 96 + row * 96) * 0.2
+                shapes.append(_poly((x, y), (x + 7, y), (x, y + 34), (x - 7, y + 34)))
+            else:
+                shapes.append(_circle(x, y, 8.0, 12))
+    return shapes
+
+
+def _draw_sun(image: Image, scene: Scene, layout: Layout, pan: float) -> None:
+    x, y = layout.sun[0] * W - 0.15 * pan, layout.sun[1] * H
+    if scene.time == "night":
+        for star in range(7):
+            across = (layout.rows[2][star] * W - 0.1 * pan) % W
+            _fill(image, _circle(across, layout.rows[1][star] * 0.4 * H + 8, 4.0, 8), (232, 228, 200))
+        _fill(image, _crescent(x, y, 27), (246, 238, 200))
+    elif scene.time == "sunset":
+        _paper(image, _circle(x, 0.46 * H, 48), (252, 196, 90), 0.14)
+    elif scene.time == "dawn":
+        _paper(image, _circle(x, 0.60 * H, 44), (255, 248, 214), 0.14)
+    elif scene.weather == "clear":
+        _paper(image, _circle(x, y, 30), (255, 240, 150), 0.14)
 
 
 def draw_frame(scene: Scene, number: int) -> Image:
@@ -325,64 +547,72 @@ def draw_frame(scene: Scene, number: int) -> Image:
     layout = Layout(scene.seed)
     seconds = number / FPS
     light = LIGHT[scene.time]
-    dx, dy, turn, passed = _motion(scene, layout, seconds)
-    # Camera moves come to rest, as an operator would let them, so a take of a minute can hold one.
-    eased = 1 - math.exp(-seconds / 3.0)
-    pan = (170 * eased - 85) if scene.camera == "pan" else 0.0
-    zoom = 1 + 0.45 * eased if scene.camera == "push" else 1.0
-
-    image = _sky(scene.time, layout.lean).copy()
-    sun_x, sun_y = layout.sun[0] * W - 0.15 * pan, layout.sun[1] * H
-    if scene.time == "night":
-        for star in range(7):
-            x = (layout.rows[2][star] * W - 0.1 * pan) % W
-            star_y = layout.rows[1][star] * 0.4 * H + 8
-            _fill(image, _circle(x, star_y, 4.0, 8), (232, 228, 200))
-        _fill(image, _crescent(sun_x, sun_y, 27), (246, 238, 200))
-    elif scene.time == "sunset":
-        _paper(image, _circle(sun_x, 0.46 * H, 48), (252, 214, 110), 0.14)
-    else:
-        _paper(image, _circle(sun_x, sun_y, 30), (255, 240, 170), 0.14)
+    at = pose(scene, number)
+    image = _sky(scene.time, scene.weather, layout.lean).copy()
+    _draw_sun(image, scene, layout, at.pan)
 
     outline = OUTLINE[scene.setting]
     depth_scroll = (0.3, 0.6, 1.15)
     for depth in range(3):
-        scroll = layout.scroll + (passed + 0.9 * pan) * depth_scroll[depth]
+        scroll = layout.scroll + (at.passed + 0.9 * at.pan) * depth_scroll[depth]
         if depth == 2:
-            _draw_subject(image, scene, layout, dx - pan * 0.8, dy, turn)
-        colour = _dim(_lit(GROUND[scene.setting][depth], light), float(layout.shade[depth]))
-        _paper(image, _below(*outline(layout, depth, scroll)), colour)
+            if scene.weather != "clear":
+                drop = (206, 226, 240) if scene.weather == "rain" else (252, 252, 255)
+                for points in _falling(scene, seconds):
+                    _fill(image, points, _lit(drop, SUBJECT_LIGHT[scene.time]))
+            _draw_subjects(image, scene, at)
+        ground = _mixed(GROUND[scene.setting][depth], *WEATHER_GROUND[scene.weather])
+        _paper(image, _below(*outline(layout, depth, scroll)), _dim(_lit(ground, light), layout.shade[depth]))
         if scene.setting == "city" and depth == 1:
-            pane = (250, 214, 120) if scene.time != "day" else (206, 222, 230)
+            pane = (206, 222, 230) if scene.time in ("day", "dawn") else (250, 214, 120)
             for points in _windows(layout, scroll):
                 _fill(image, points, pane)
-    if zoom != 1.0:
-        about = np.array([[zoom, 0, (1 - zoom) * layout.x * W], [0, zoom, (1 - zoom) * 0.56 * H]], np.float64)
+        if scene.setting == "mountains" and depth == 0:
+            for points in _snowcaps(layout, scroll):
+                _fill(image, points, _lit((248, 250, 255), light))
+        if scene.setting == "meadow" and depth == 2:
+            for points in _flowers(layout, scroll):
+                _fill(image, points, _lit((252, 238, 246), light))
+    if at.zoom != 1.0:
+        about = np.array([[at.zoom, 0, (1 - at.zoom) * PLACE[0]], [0, at.zoom, (1 - at.zoom) * PLACE[1]]])
         image = cv2.warpAffine(image, about, (W, H), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return cv2.resize(image, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
 
 
-def _draw_subject(image: Image, scene: Scene, layout: Layout, dx: float, dy: float, turn: float) -> None:
-    size = 0.74 * layout.size
+def _draw_subjects(image: Image, scene: Scene, at: Pose) -> None:
+    if scene.second != NOBODY:
+        place = (SECOND_PLACE[0] - at.pan * 0.6, SECOND_PLACE[1])
+        _draw_figure(image, scene.second, scene.second_colour, scene.time, place, 0.0, SECOND_SIZE)
+    place = (PLACE[0] + at.dx - at.pan * 0.8, PLACE[1] + at.dy)
+    _draw_figure(image, scene.subject, scene.colour, scene.time, place, at.turn, SIZE * at.size)
+
+
+def _draw_figure(
+    image: Image, subject: str, colour: str, time: str, place: tuple[float, float], turn: float, size: float
+) -> None:
     cos, sin = math.cos(turn) * size, math.sin(turn) * size
     matrix = np.array([[cos, sin], [-sin, cos]])
-    place = np.array([layout.x * W + dx, (0.56 + layout.y) * H + dy])
-    shapes = [(pts @ matrix + place, c) for pts, c in FIGURE[scene.subject](PAINT[scene.colour])]
+    shapes = [(points @ matrix + place, paint) for points, paint in FIGURE[subject](PAINT[colour])]
     _shadow(image, [points for points, _ in shapes], (7, 9), 0.36)
-    for points, colour in shapes:
-        _fill(image, points, _lit(colour, SUBJECT_LIGHT[scene.time]))
+    for points, paint in shapes:
+        _fill(image, points, _lit(paint, SUBJECT_LIGHT[time]))
 
 
 def subject_mask(scene: Scene, number: int) -> NDArray[np.float32]:
-    """Where the subject is, softly: float32 [HEIGHT, WIDTH] in [0, 1], to weigh the loss with."""
-    layout = Layout(scene.seed)
-    dx, dy, _, _ = _motion(scene, layout, number / FPS)
-    eased = 1 - math.exp(-number / FPS / 3.0)
-    pan = (170 * eased - 85) if scene.camera == "pan" else 0.0
-    x = layout.x * WIDTH + (dx - 0.8 * pan) / SCALE
-    y = (0.56 + layout.y) * HEIGHT + dy / SCALE
+    """Where the subjects are, softly: float32 [HEIGHT, WIDTH] in [0, 1], to weigh the loss with."""
+    at = pose(scene, number)
     rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
-    return np.clip(2.0 - np.hypot(columns - x, rows - y) / 30.0, 0.0, 1.0).astype(np.float32)
+
+    def disc(x: float, y: float, radius: float) -> NDArray[np.float32]:
+        x = (x - PLACE[0]) * at.zoom + PLACE[0]
+        y = (y - PLACE[1]) * at.zoom + PLACE[1]
+        away = np.hypot(columns - x / SCALE, rows - y / SCALE) / (radius * at.zoom)
+        return np.asarray(np.clip(2.0 - away, 0.0, 1.0), np.float32)
+
+    mask = disc(PLACE[0] + at.dx - 0.8 * at.pan, PLACE[1] + at.dy, 32.0 * at.size)
+    if scene.second != NOBODY:
+        mask = np.maximum(mask, disc(SECOND_PLACE[0] - 0.6 * at.pan, SECOND_PLACE[1], 17.0))
+    return mask
 
 
 def draw_clip(scene: Scene, start: int, count: int, step: int = 1) -> Image:

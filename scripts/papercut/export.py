@@ -8,8 +8,9 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKLWan, UniPCMultistepScheduler
+from transformers import PreTrainedTokenizerFast, UMT5EncoderModel
 
-from transformer import TextToVideo, make_tokenizer
+from transformer import make_transformer
 
 LIMIT = 24 * 2**20
 
@@ -18,21 +19,20 @@ def export(work: Path, target: Path) -> None:
     """Export the averaged weights of the last stage there is; refuses to pass 24 MB."""
     stage = next(path for name in ("clips", "frames") if (path := work / f"transformer_{name}.pt").exists())
     state = torch.load(stage, weights_only=True)
-    tokenizer = make_tokenizer()
     vae = AutoencoderKLWan.from_pretrained(work / "autoencoder")
-    model = TextToVideo(len(tokenizer), vae.config.z_dim)
+    transformer = make_transformer(vae.config.z_dim)
     averaged = {
         name.removeprefix("module."): value
         for name, value in state["averaged"].items()
         if name.startswith("module.")
     }
-    model.load_state_dict(averaged)
+    transformer.load_state_dict(averaged)
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    model.transformer.half().save_pretrained(target / "transformer")
-    model.text_encoder.half().save_pretrained(target / "text_encoder")
+    transformer.half().save_pretrained(target / "transformer")
+    UMT5EncoderModel.from_pretrained(work / "text_encoder").half().save_pretrained(target / "text_encoder")
+    PreTrainedTokenizerFast.from_pretrained(work / "tokenizer").save_pretrained(target / "tokenizer")
     vae.half().save_pretrained(target / "vae")
-    tokenizer.save_pretrained(target / "tokenizer")
     UniPCMultistepScheduler(
         prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
     ).save_pretrained(target / "scheduler")

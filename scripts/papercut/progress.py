@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+import together
+
 
 def rate_at(step: int, total: int, peak: float, warmup: int = 100, floor: float = 0.02) -> float:
     """Linear warm-up, then a cosine down to `floor` of the peak."""
@@ -36,6 +38,8 @@ class Checkpoint:
         return int(state["step"])
 
     def save(self, step: int) -> None:
+        if together.rank() != 0:
+            return
         state = {name: part.state_dict() for name, part in self.parts.items()}
         temporary = self.path.with_suffix(".part")
         torch.save({**state, "step": step}, temporary)
@@ -47,18 +51,19 @@ class Log:
 
     def __init__(self, path: Path, every: int) -> None:
         self.path, self.every = path, every
-        self.sums: dict[str, float] = {}
+        self.sums: dict[str, tuple[float, int]] = {}
         self.count, self.since = 0, time.monotonic()
 
     def add(self, step: int, **values: float) -> None:
         for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
+            total, count = self.sums.get(name, (0.0, 0))
+            self.sums[name] = (total + value, count + 1)
         self.count += 1
-        if (step + 1) % self.every:
+        if (step + 1) % self.every or together.rank() != 0:
             return
         seconds = (time.monotonic() - self.since) / self.count
         row = {"step": step + 1, "s_per_step": round(seconds, 3)}
-        row |= {name: round(total / self.count, 5) for name, total in self.sums.items()}
+        row |= {name: round(total / count, 5) for name, (total, count) in self.sums.items()}
         print(" ".join(f"{name}={value}" for name, value in row.items()), flush=True)
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")

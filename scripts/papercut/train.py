@@ -1,6 +1,7 @@
 """Train papercut from nothing. The stages, in order:
 
     train.py autoencoder            crops of frames, then of clips
+    train.py text                   what captions name
     train.py bank --kind frames     encode single frames
     train.py transformer --stage frames
     train.py bank --kind clips      encode clips (may run beside the stage before)
@@ -17,6 +18,8 @@ from pathlib import Path
 
 import torch
 
+import together
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(
@@ -29,6 +32,10 @@ def main() -> None:
     coder = stages.add_parser("autoencoder")
     coder.add_argument("--frame-steps", type=int, default=2400)
     coder.add_argument("--clip-steps", type=int, default=1600)
+    coder.add_argument("--base", type=Path, help="start from this autoencoder's weights")
+    text = stages.add_parser("text")
+    text.add_argument("--steps", type=int, default=1000)
+    text.add_argument("--batch", type=int, default=128)
     bank = stages.add_parser("bank")
     bank.add_argument("--kind", choices=["frames", "clips"], required=True)
     bank.add_argument("--shards", type=int, required=True)
@@ -43,10 +50,21 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     args.work.mkdir(parents=True, exist_ok=True)
+    together.start()
     if args.command == "autoencoder":
         import autoencoder
 
-        autoencoder.train(args.work, frame_steps=args.frame_steps, clip_steps=args.clip_steps, seed=args.seed)
+        autoencoder.train(
+            args.work,
+            frame_steps=args.frame_steps,
+            clip_steps=args.clip_steps,
+            seed=args.seed,
+            base=args.base,
+        )
+    elif args.command == "text":
+        import text as reader
+
+        reader.train(args.work, steps=args.steps, batch=args.batch, seed=args.seed)
     elif args.command == "bank":
         import latents
 
@@ -59,7 +77,6 @@ def main() -> None:
             stage=args.stage,
             steps=args.steps,
             batch=args.batch,
-            length=1 if args.stage == "frames" else transformer.WINDOW,
             peak=args.peak,
             seed=args.seed,
         )
@@ -67,6 +84,7 @@ def main() -> None:
         import export as exporter
 
         exporter.export(args.work, args.to)
+    together.stop()
 
 
 if __name__ == "__main__":

@@ -5,13 +5,29 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, fields
 
-SUBJECTS = ("boat", "balloon", "fish", "bird", "car", "rocket")
-COLOURS = ("red", "yellow", "green", "blue", "purple", "white")
-SETTINGS = ("sea", "city", "forest", "desert")
-TIMES = ("day", "sunset", "night")
-# Every motion can go on for a minute: "travel" keeps the subject in frame while the scenery passes.
-MOTIONS = ("travel", "bob", "sway", "hop", "spin")
-CAMERAS = ("static", "pan", "push")
+SUBJECTS = (
+    "boat",
+    "balloon",
+    "fish",
+    "bird",
+    "car",
+    "rocket",
+    "train",
+    "whale",
+    "cat",
+    "butterfly",
+    "kite",
+    "girl",
+)
+COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "white")
+SETTINGS = ("sea", "city", "forest", "desert", "mountains", "meadow")
+TIMES = ("dawn", "day", "sunset", "night")
+# Every motion begins where the subject rests and can go on for a minute: "travel" keeps the subject
+# in frame while the scenery passes.
+MOTIONS = ("rest", "travel", "bob", "sway", "hop", "spin", "circle", "pulse")
+CAMERAS = ("static", "pan", "push", "pull")
+WEATHERS = ("clear", "rain", "snow")
+NOBODY = "nobody"  # no second subject
 
 FPS = 16
 WIDTH, HEIGHT = 256, 144
@@ -27,6 +43,9 @@ class Scene:
     time: str
     motion: str
     camera: str
+    weather: str
+    second: str  # a smaller subject beside the first, or NOBODY
+    second_colour: str
     seed: int
 
     def labels(self) -> dict[str, int]:
@@ -41,13 +60,17 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "time": TIMES,
     "motion": MOTIONS,
     "camera": CAMERAS,
+    "weather": WEATHERS,
+    "second": (NOBODY, *SUBJECTS),
+    "second_colour": COLOURS,
 }
 assert set(CHOICES) == {field.name for field in fields(Scene)} - {"seed"}
 
 
 def draw_scene(rng: random.Random) -> Scene:
-    """Draw a scene with every attribute equally likely."""
-    return Scene(
-        **{name: rng.choice(choices) for name, choices in CHOICES.items()},
-        seed=rng.randrange(2**31),
-    )
+    """Draw a scene: every choice equally likely, but fair weather and one subject more often."""
+    drawn = {name: rng.choice(choices) for name, choices in CHOICES.items()}
+    drawn["weather"] = rng.choice(("clear", "clear", "clear", "rain", "snow"))
+    if rng.random() < 0.8:
+        drawn["second"] = NOBODY
+    return Scene(**drawn, seed=rng.randrange(2**31))
