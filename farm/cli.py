@@ -59,9 +59,14 @@ def parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if takes_script:
-            sub.add_argument("script", metavar="SCRIPT", help=".fountain, .yaml, .yml or .json")
+            sub.add_argument("script", metavar="SCRIPT", help="a screenplay, a shot list or prose")
+            sub.add_argument("--shots", metavar="IDS", help="only these shots, such as 3,5-7")
+            sub.add_argument("--scene", metavar="IDS", help="only these scenes, such as 2")
+            sub.add_argument("--takes", metavar="N", type=int, default=1, help="so many takes of each shot")
         elif verb == "status":
             sub.add_argument("film", metavar="FILM", nargs="?", help="a film's name (default: all)")
+        if verb == "render":
+            sub.add_argument("--yes", action="store_true", help="render however long the estimate is")
         sub.add_argument("overrides", metavar="key=value", nargs="*", help="settings")
         sub.add_argument("--json", action="store_true", help="print the result as one JSON object")
     return whole
@@ -69,10 +74,15 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    args, rest = parser().parse_known_args(argv)
+    whole = parser()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what could come next
+        from farm.completion import complete
+
+        complete(whole)
+    args, rest = whole.parse_known_args(argv)
     # argparse takes no settings behind a flag; we do, since that is where one adds them.
     if unknown := [word for word in rest if word.startswith("-")]:
-        parser().error(f"there is no option {unknown[0]}")
+        whole.error(f"there is no option {unknown[0]}")
     args.overrides += rest
     # Ray reports usage home unless told otherwise, and so would the hub's client.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -100,17 +110,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _prepare(args: argparse.Namespace, *, certain: bool) -> tuple[Any, Any]:
     """Read configuration and script, and make the plan: (conf, plan)."""
     from farm import config, parts
-    from farm.plan.naming import film_name
+    from farm.plan.naming import check_film_name, film_name
     from farm.plan.plan import make_plan
+    from farm.script.cast import dress
+    from farm.script.choice import Choice, choose
     from farm.script.model import MAX_BYTES
     from farm.script.read import check_kind, read_script
 
     conf = config.load(args.overrides)
     config.check(conf)
-    check_kind(args.script)
+    check_kind(args.script, conf.script.format)
     data = parts.read_file(args.script, MAX_BYTES)
-    shots = read_script(data, Path(args.script).name, config.film_rate(conf))
+    shots = read_script(data, Path(args.script).name, config.film_rate(conf), conf.script.format)
     name = conf.film or film_name(shots.title, args.script)
+    choice = Choice(shots=args.shots, scenes=args.scene, takes=args.takes)
+    if not choice.whole:
+        shots = choose(shots, choice)
+        name = check_film_name(f"{name[: 62 - len(choice.slug)].rstrip('-')}-{choice.slug}")
+    shots = dress(shots, conf.script.style, conf.script.negative)
     weights = parts.find_weights(conf, certain=certain, film=name)
     settings = config.settings(conf, weights, parts.count_workers(conf))
     return conf, make_plan(name, shots, settings)
@@ -184,6 +201,8 @@ def _render(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
     conf, plan = _prepare(args, certain=True)
     store = parts.build_store(conf, writable=True)
+    if conf.ask_above_minutes is not None and not args.yes:
+        _confirm(estimate(plan, _done(store, plan)).seconds, conf.ask_above_minutes)
     claim(store, plan.film, _script_identity(args.script, parts.store_root(conf)))
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -213,6 +232,20 @@ def _render(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
         file=sys.stderr,
     )
     return result, outcome.uri
+
+
+def _confirm(seconds: float, most: float) -> None:
+    """Ask before a render that may take longer than the configured minutes. Raises BadInput for a no."""
+    from farm.progress import time_text
+
+    if seconds <= most * 60:
+        return
+    about = f"this will take about {time_text(seconds)}, more than ask_above_minutes={most:g}"
+    if not sys.stdin.isatty():
+        raise BadInput(f"{about}: say --yes to render all the same")
+    print(f"farm: {about}. Render? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise BadInput("nothing was started")
 
 
 def versions() -> dict[str, str]:

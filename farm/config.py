@@ -21,41 +21,52 @@ from farm.plan.spec import Cost, FamilySpec, Output, Sampling, Settings, Weights
 from farm.script.model import CONTINUITIES, Continuity
 from farm.timebase import parse_rate
 
-PRESETS = (
-    "ultrafast",
-    "superfast",
-    "veryfast",
-    "faster",
-    "fast",
-    "medium",
-    "slow",
-    "slower",
-    "veryslow",
-)
+PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+# Highest crf of each codec, and what it adds to one meant for H.264 to look alike.
+CODECS = {"h264": (51, 0), "hevc": (51, 3), "av1": (63, 12)}
 
 
 @dataclass
 class ModelConf:
     """A model: its family, its weights, and what suits it."""
 
+    #: What messages and the report call the model.
     name: str = "papercut"
+    #: Kind of model, which is the code that runs it; there is skyreels_v2.
     family: str = "skyreels_v2"
+    #: Where the weights are: papercut, a folder, or a repository on the Hugging Face hub.
     weights: str = "papercut"
+    #: Commit, tag or branch of a hub repository; null keeps the one a film was begun with, else main.
     revision: str | None = None
+    #: Width in pixels of what the model makes, a multiple of model.spatial_stride.
     width: int = 256
+    #: Height in pixels of what the model makes, a multiple of model.spatial_stride.
     height: int = 144
+    #: Frames a second that the model makes, such as 16 or 24000/1001.
     fps: str = "16"
+    #: Most latent frames that one segment has.
     window: int = 9
+    #: Latent frames that neighbouring segments of a chained shot share.
     overlap: int = 3
+    #: Frames that one latent frame holds, but for the first, which holds one.
     temporal_stride: int = 4
+    #: Pixels that one latent pixel is wide and high.
     spatial_stride: int = 16
+    #: Tokens of a prompt that the model is given; what is longer is cut off.
     text_tokens: int = 48
+    #: Denoising steps of a segment at full quality.
     steps: int = 20
+    #: How closely the prompt is followed, 0 to 100; 1 or less is without guidance and half the work.
     guidance: float = 3.0
+    #: How much of the steps is spent at high noise; every model has one that suits it.
     shift: float = 3.0
+    #: Words on what the model should keep away from, where guidance is above 1.
     negative_prompt: str = ""
+    #: Number format the network computes in: float32, bfloat16 or float16.
     dtype: str = "float32"
+    #: Seconds that one network evaluation takes for each latent frame; for estimates alone.
     evaluation_s_per_latent: float = 0.03
+    #: Seconds that decoding a latent frame takes; for estimates alone.
     decode_s_per_latent: float = 0.3
 
 
@@ -63,7 +74,9 @@ class ModelConf:
 class StoreConf:
     """Where everything is kept: `local`, a folder."""
 
+    #: Kind of the store; there is local, a folder.
     kind: str = "local"
+    #: Folder of the store: films appear in it by name, everything else in its .longtake.
     root: str = "renders"
 
 
@@ -71,10 +84,15 @@ class StoreConf:
 class ClusterConf:
     """What renders: `ray` (actors) or `inline` (this process)."""
 
+    #: What renders: ray (actors in processes of their own) or inline (this process).
     kind: str = "ray"
+    #: How many workers; null is one for each GPU, else one for each core as far as memory allows.
     workers: int | None = None
+    #: Threads of one worker; part of every key, since other counts give other last bits.
     threads: int = 1
+    #: Where the network runs: cpu, cuda, or auto, which is cuda where there is an NVIDIA GPU.
     device: str = "auto"
+    #: Address of a running Ray; null takes RAY_ADDRESS, and without it starts one for the run.
     address: str | None = None
 
 
@@ -82,8 +100,11 @@ class ClusterConf:
 class QualityConf:
     """How much work goes into a segment, and into the encoding."""
 
+    #: Share of model.steps that is taken, in percent.
     steps_percent: int = 100
+    #: Constant rate factor of the encoder, on H.264's scale: 0 is lossless, 51 the worst.
     crf: int = 16
+    #: How long the encoder takes to make the film smaller, from ultrafast to veryslow.
     preset: str = "medium"
 
 
@@ -91,27 +112,61 @@ class QualityConf:
 class ContinuityConf:
     """How the segments of a shot are joined, and how related a scene's shots look."""
 
+    #: How segments of a shot are joined: chain, cut, or auto, which chains shots of several segments.
     way: str = "auto"
+    #: Latent frames that chained segments share; null is model.overlap.
     overlap: int | None = None
+    #: Noise that given latent frames are held at, of 1000.
     context_level: int = 20
+    #: Share of the first noise, 0 to 1, that the shots of a scene have in common.
     scene_noise: float = 0.3
+    #: Make one join of the longest chained shot without continuity too, for the report.
     control: bool = False
 
 
 @dataclass
 class OutputConf:
-    """The film's own rate (the model's, unless said) and codec."""
+    """How the film is encoded: the model's rate and size and the quality's effort, unless said."""
 
+    #: Frames a second of the film, such as 24 or 24000/1001; null is the model's.
     fps: str | None = None
+    #: Width in pixels of the film, together with output.height; null is the model's.
+    width: int | None = None
+    #: Height in pixels of the film, together with output.width; null is the model's.
+    height: int | None = None
+    #: How the film is encoded: h264, hevc or av1.
     codec: str = "h264"
+    #: Constant rate factor on the codec's own scale; null follows quality.crf.
+    crf: int | None = None
+    #: Effort of the encoder, from ultrafast to veryslow; null is quality.preset.
+    preset: str | None = None
+    #: Where the script has a title: a card with it before the film, and an end card behind it.
+    titles: bool = False
+
+
+@dataclass
+class ScriptConf:
+    """How the script is read, and what is true of the whole film."""
+
+    #: Kind of the script, such as fountain or prose; null goes by its file's ending.
+    format: str | None = None
+    #: Words on how every picture of the film looks, in place of the script's own.
+    style: str | None = None
+    #: Words on what no picture of the film should show, in place of the script's own.
+    negative: str | None = None
 
 
 @dataclass
 class FarmConf:
     """Everything that can be said on the command line."""
 
+    #: Name of the film and of its folder; made from the script's title, else its file's name, unless said.
     film: str | None = None
+    #: Seed of all noise, where a shot has none of its own; another number gives another film.
     seed: int = 1
+    #: Ask before a render that is estimated to take longer than so many minutes; null never asks.
+    ask_above_minutes: float | None = 120.0
+    script: ScriptConf = field(default_factory=ScriptConf)
     model: ModelConf = field(default_factory=ModelConf)
     store: StoreConf = field(default_factory=StoreConf)
     cluster: ClusterConf = field(default_factory=ClusterConf)
@@ -236,18 +291,48 @@ def check(conf: FarmConf) -> None:
         raise BadInput(f"quality.crf={quality.crf} cannot be used: give 0 (lossless) to 51")
     if not 0 <= conf.seed < 2**63:
         raise BadInput(f"seed={conf.seed} cannot be used: give a whole number from 0 to {2**63 - 1}")
+    _check_output(conf.output)
+    if conf.ask_above_minutes is not None:
+        _positive(conf.ask_above_minutes, "ask_above_minutes", 1e9)
     if model.width % 2 or model.height % 2:
         raise BadInput("model.width and model.height must be even, as video is")
     _one_of(quality.preset, "quality.preset", PRESETS)
     _one_of(continuity.way, "continuity.way", CONTINUITIES)
     _one_of(model.dtype, "model.dtype", ("float32", "bfloat16", "float16"))
     _one_of(model.family, "model.family", ("skyreels_v2",))
-    _one_of(conf.output.codec, "output.codec", ("h264",))
     _one_of(conf.store.kind, "store.kind", ("local",))
     _one_of(cluster.kind, "cluster.kind", ("ray", "inline"))
     _one_of(cluster.device, "cluster.device", ("auto", "cpu", "cuda"))
     if conf.film is not None:
         check_film_name(conf.film)
+
+
+def _check_output(output: OutputConf) -> None:
+    _one_of(output.codec, "output.codec", tuple(CODECS))
+    for key, size in (("output.width", output.width), ("output.height", output.height)):
+        if size is not None and (not 16 <= size <= 8192 or size % 2):
+            raise BadInput(f"{key}={size} cannot be used: give an even number from 16 to 8192")
+    if (output.width is None) != (output.height is None):
+        raise BadInput("output.width and output.height go together: give both or neither")
+    most, _ = CODECS[output.codec]
+    if output.crf is not None and not 0 <= output.crf <= most:
+        raise BadInput(f"output.crf={output.crf} cannot be used: {output.codec} takes 0 (best) to {most}")
+    if output.preset is not None:
+        _one_of(output.preset, "output.preset", PRESETS)
+
+
+def _output(conf: FarmConf) -> Output:
+    output, quality = conf.output, conf.quality
+    most, more = CODECS[output.codec]
+    return Output(
+        width=output.width or conf.model.width,
+        height=output.height or conf.model.height,
+        rate=film_rate(conf),
+        codec=output.codec,
+        crf=min(most, quality.crf + more) if output.crf is None else output.crf,
+        preset=output.preset or quality.preset,
+        threads=1,
+    )
 
 
 def film_rate(conf: FarmConf) -> Fraction:
@@ -276,6 +361,8 @@ def settings(conf: FarmConf, weights: Weights, workers: int) -> Settings:
         family=family,
         weights=weights,
         sampling=Sampling(
+            width=model.width,
+            height=model.height,
             steps=max(1, round(model.steps * conf.quality.steps_percent / 100)),
             guidance=model.guidance,
             shift=model.shift,
@@ -285,15 +372,7 @@ def settings(conf: FarmConf, weights: Weights, workers: int) -> Settings:
             dtype=model.dtype,
             threads=conf.cluster.threads,
         ),
-        output=Output(
-            width=model.width,
-            height=model.height,
-            rate=film_rate(conf),
-            codec=conf.output.codec,
-            crf=conf.quality.crf,
-            preset=conf.quality.preset,
-            threads=1,
-        ),
+        output=_output(conf),
         cost=Cost(
             evaluation_s_per_latent=model.evaluation_s_per_latent,
             decode_s_per_latent=model.decode_s_per_latent,
@@ -302,4 +381,5 @@ def settings(conf: FarmConf, weights: Weights, workers: int) -> Settings:
         seed=conf.seed,
         continuity=cast(Continuity, conf.continuity.way),
         control=conf.continuity.control,
+        titles=conf.output.titles,
     )

@@ -100,8 +100,10 @@ class Media(Protocol):
         """Encode frames to `target` as they come; return figures such as the frame differences."""
         ...
 
-    def stitch(self, recipe: Recipe, shots: Sequence[Path], film: Path, sheet: Path) -> dict[str, Any]:
-        """Copy the shots' packets into one film and draw its contact sheet."""
+    def stitch(
+        self, recipe: Recipe, shots: Sequence[Path], folder: Path
+    ) -> tuple[dict[str, Path], dict[str, Any]]:
+        """Make one film of the shots in `folder`: its files by name ("film", "sheet", …), and figures."""
         ...
 
 

@@ -35,6 +35,7 @@ POLL_S = 1.0
 BEAT_S = 1.0
 BEATS_TO_WATCH = 4
 NO_WORKER_S = 180.0
+PUBLISHED = {"film": "film.mp4", "sheet": "sheet.png", "srt": "film.srt", "vtt": "film.vtt"}
 
 
 class Observer(Protocol):
@@ -334,11 +335,15 @@ class Driver:
         )
 
     def _publish(self) -> None:
-        """Put the film and its sheet where people look for them."""
-        for name, target in (("film", "film.mp4"), ("sheet", "sheet.png")):
-            ref = self.done[self.plan.tasks[-1].id].outputs[name]
+        """Put the film, its sheet and its subtitles where people look for them."""
+        outputs = self.done[self.plan.tasks[-1].id].outputs
+        for name, target in PUBLISHED.items():
+            key = f"films/{self.plan.film}/{target}"
+            if name not in outputs:
+                self.store.delete(key)  # an earlier version of the film had it
+                continue
             try:
-                publish(self.blobs, ref, f"films/{self.plan.film}/{target}")
+                publish(self.blobs, outputs[name], key)
             except CorruptBlob as error:
                 raise FarmError(f"the {name}: {error}; the same command makes it again") from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from farm.errors import BadInput, NotFound
+from farm.errors import BadInput, NotFound, StoreError
 from farm.job.events import Failed, Finished, Found
 from farm.ledger import Journal
 from farm.ports import BlobStore, Clock
@@ -23,12 +23,16 @@ def film_status(store: BlobStore, film: str, clock: Clock) -> dict[str, Any]:
 
     Raises:
         BadInput: when there is no such film.
+        StoreError: when its plan is damaged.
     """
     try:
         plan = json.loads(store.get(f"films/{film}/plan.json"))
     except NotFound as error:
         there = ", ".join(list_films(store)) or "none"
         raise BadInput(f"there is no film {film!r} in this store; there is: {there}") from error
+    except ValueError as error:
+        where = store.locate(f"films/{film}/plan.json")
+        raise StoreError(f"{where} is damaged: render the film again, and it is written anew") from error
     events = last_run(Journal(store, film).read())
     done = {event.task for event in events if isinstance(event, Finished | Found)}
     failed = {

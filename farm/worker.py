@@ -102,9 +102,8 @@ class Worker:
         shots = [folder / f"{index:06d}.mp4" for index in range(len(lease.needs))]
         for need, path in zip(lease.needs, shots, strict=True):
             self.blobs.fetch(need, path)
-        film, sheet = folder / "film.mp4", folder / "sheet.png"
-        facts = self.media.stitch(json.loads(lease.recipe), shots, film, sheet)
-        return {"film": self.blobs.put(film), "sheet": self.blobs.put(sheet)}, facts
+        made, facts = self.media.stitch(json.loads(lease.recipe), shots, folder)
+        return {name: self.blobs.put(path) for name, path in made.items()}, facts
 
 
 _KINDS = {
@@ -117,7 +116,7 @@ _KINDS = {
 
 def shown_frames(frames: Iterator[Any], recipe: Recipe) -> Iterator[Any]:
     """Pick the frames a shot shows at the film's rate: the nearest ones, the surplus left out."""
-    source, target = Fraction(recipe["source_rate"]), Fraction(recipe["rate"])
+    source, target = Fraction(recipe["source_rate"]), Fraction(recipe["encoding"]["rate"])
     number, frame = -1, None
     for index in range(recipe["frames"]):
         wanted = source_frame(index, source, target)

@@ -77,7 +77,7 @@ class FakeModel:
 
     def decode(self, recipe: Recipe, latents: Sequence[bytes]) -> Iterator[str]:
         name = hashlib.sha256(b"".join(latents)).hexdigest()[:8]
-        rate = Fraction(recipe["source_rate"]) / Fraction(recipe["rate"])
+        rate = Fraction(recipe["source_rate"]) / Fraction(recipe["encoding"]["rate"])
         for number in range(int(recipe["frames"] * rate) + 5):
             yield f"{name}-{number}"
 
@@ -90,10 +90,13 @@ class TextMedia:
         target.write_text("\n".join(names))
         return {"frames": len(names), "differences": [1.0] * (len(names) - 1)}
 
-    def stitch(self, recipe: Recipe, shots: Sequence[Path], film: Path, sheet: Path) -> dict[str, Any]:
-        film.write_text("\n".join(path.read_text() for path in shots))
-        sheet.write_text("sheet")
-        return {"frames": sum(item["frames"] for item in recipe["shots"])}
+    def stitch(
+        self, recipe: Recipe, shots: Sequence[Path], folder: Path
+    ) -> tuple[dict[str, Path], dict[str, Any]]:
+        made = {"film": folder / "film.mp4", "sheet": folder / "sheet.png"}
+        made["film"].write_text("\n".join(path.read_text() for path in shots))
+        made["sheet"].write_text("sheet")
+        return made, {"frames": sum(item["frames"] for item in recipe["shots"])}
 
 
 class FakePool:

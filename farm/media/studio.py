@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from farm.media import subtitles
 from farm.media.encode import encode_shot
 from farm.media.sheet import draw_sheet
 from farm.media.stitch import check_film, stitch
@@ -25,15 +25,17 @@ class Studio:
     ) -> dict[str, Any]:
         return encode_shot(recipe, frames, target)
 
-    def stitch(self, recipe: Recipe, shots: Sequence[Path], film: Path, sheet: Path) -> dict[str, Any]:
-        rate = Fraction(recipe["rate"])
-        counts = [shot["frames"] for shot in recipe["shots"]]
-        stitch(shots, counts, rate, film)
-        check_film(film, sum(counts), rate)
-        starts = accumulate(counts[:-1], initial=0)
-        rows = [
-            (shot["id"], shot["label"], start, shot["frames"])
-            for shot, start in zip(recipe["shots"], starts, strict=True)
-        ]
-        draw_sheet(film, rows, sheet)
-        return {"frames": sum(counts)}
+    def stitch(
+        self, recipe: Recipe, shots: Sequence[Path], folder: Path
+    ) -> tuple[dict[str, Path], dict[str, Any]]:
+        rate = Fraction(recipe["encoding"]["rate"])
+        made = {"film": folder / "film.mp4", "sheet": folder / "sheet.png"}
+        frames = stitch(recipe, shots, made["film"])
+        check_film(made["film"], recipe["frames"], rate)
+        rows = [(shot["id"], shot["label"], shot["start"], shot["frames"]) for shot in recipe["shots"]]
+        draw_sheet(made["film"], rows, made["sheet"])
+        shown = subtitles.cues(recipe["lines"])
+        for name, write in (("srt", subtitles.srt), ("vtt", subtitles.vtt)) if shown else ():
+            made[name] = folder / f"film.{name}"
+            made[name].write_text(write(shown, rate), encoding="utf-8", newline="\n")
+        return made, {"frames": frames}

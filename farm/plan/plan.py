@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from farm.errors import BadInput
+from farm.plan import reel
 from farm.plan.recipe import canonical, key_of
 from farm.plan.segments import Window, split_windows
 from farm.plan.spec import Settings
@@ -70,10 +71,7 @@ class Plan:
     shots: tuple[PlannedShot, ...]
     tasks: tuple[Task, ...]
     unfilmed: tuple[Unfilmed, ...]
-
-    @property
-    def frames(self) -> int:
-        return self.shots[-1].span.stop
+    frames: int
 
     @property
     def key(self) -> str:
@@ -102,6 +100,13 @@ def choose_continuity(asked: Continuity, latents: int, settings: Settings) -> Co
     if asked == "auto":
         return "chain" if family.levels_per_frame and latents > family.window else "cut"
     return asked
+
+
+def take_seed(seed: int, take: int) -> int:
+    """The seed of a shot's take: the first has the shot's own, every other one a number of its own."""
+    if take == 1:
+        return seed
+    return int.from_bytes(hashlib.sha256(f"{seed}/{take}".encode()).digest()[:8]) >> 1
 
 
 class _Builder:
@@ -142,7 +147,7 @@ class _Builder:
             self.add(task_id, Kind.EMBED, recipe, (), None, 0.1)
         return task_id
 
-    def shot(self, shot: Shot, start: int) -> PlannedShot:
+    def shot(self, shot: Shot, span: Span, keys: tuple[int, ...]) -> PlannedShot:
         settings = self.settings
         family, sampling, output = settings.family, settings.sampling, settings.output
         model_frames = source_frame(shot.frames - 1, family.rate, output.rate) + 1
@@ -158,12 +163,12 @@ class _Builder:
             before = segments[-1].task if way == "chain" and index else None
             task = self.denoise(shot, str(index), window, (prompt, negative), before)
             frames = self.owned_frames(window, shot.frames)
-            segments.append(Segment(id=f"{shot.id}/{index}", task=task, window=window, frames=frames))
+            segments.append(Segment(id=f"{shot.name}/{index}", task=task, window=window, frames=frames))
         tasks = tuple(segment.task for segment in segments)
-        finish = self.finish(f"finish/{shot.id}", shot.id, shot.frames, tasks, latents)
+        finish = self.finish(f"finish/{shot.name}", shot.name, shot.frames, tasks, latents, keys)
         return PlannedShot(
             shot=shot,
-            span=Span(start, start + shot.frames),
+            span=span,
             continuity=way,
             latents=latents,
             segments=tuple(segments),
@@ -175,19 +180,20 @@ class _Builder:
     ) -> str:
         """One window: chained to the task `before`, or on its own."""
         settings = self.settings
-        family, sampling, output = settings.family, settings.sampling, settings.output
+        family, sampling = settings.family, settings.sampling
+        seed = settings.seed if shot.seed is None else shot.seed
         recipe = {
             "shot": shot.id,
             "scene": shot.scene,
-            "seed": settings.seed if shot.seed is None else shot.seed,
+            "seed": take_seed(seed, shot.take),
             "scene_seed": settings.seed,
             "scene_noise": sampling.scene_noise,
             "span": (window.span.start, window.span.stop),
             "given": window.given,
             "way": "chain" if before else "cut",
             "context_level": sampling.context_level if before else None,
-            "width": output.width,
-            "height": output.height,
+            "width": sampling.width,
+            "height": sampling.height,
             "spatial_stride": family.spatial_stride,
             "rate": family.rate,
             "sampler": "unipc",
@@ -201,21 +207,37 @@ class _Builder:
         evaluations = sampling.steps * (2 if sampling.guidance > 1 else 1)
         cost = evaluations * len(window.span) * settings.cost.evaluation_s_per_latent
         needs = (*texts, before) if before else texts
-        return self.add(f"denoise/{shot.id}/{name}", Kind.DENOISE, recipe, needs, shot.id, cost)
+        return self.add(f"denoise/{shot.name}/{name}", Kind.DENOISE, recipe, needs, shot.name, cost)
 
-    def finish(self, task_id: str, shot: str, frames: int, segments: tuple[str, ...], latents: int) -> str:
-        settings = self.settings
-        sampling, output = settings.sampling, settings.output
-        recipe = {
-            "frames": frames,
-            "source_rate": settings.family.rate,
-            "rate": output.rate,
+    def encoding(self) -> dict[str, Any]:
+        """What every encoder of the film is told, or packets could not be copied between them."""
+        output = self.settings.output
+        return {
             "width": output.width,
             "height": output.height,
+            "rate": output.rate,
             "codec": output.codec,
             "crf": output.crf,
             "preset": output.preset,
-            "encoder_threads": output.threads,
+            "threads": output.threads,
+        }
+
+    def finish(
+        self,
+        task_id: str,
+        shot: str,
+        frames: int,
+        segments: tuple[str, ...],
+        latents: int,
+        keys: tuple[int, ...] = (),
+    ) -> str:
+        settings = self.settings
+        sampling = settings.sampling
+        recipe = {
+            "frames": frames,
+            "source_rate": settings.family.rate,
+            "encoding": self.encoding(),
+            "keys": keys,
             "dtype": sampling.dtype,
             "threads": sampling.threads,
             "weights": settings.weights.identity,
@@ -228,8 +250,8 @@ class _Builder:
         shot, (first, second, *_) = item.shot, item.segments
         texts = (self.embed(shot.prompt), self.embed(self.settings.sampling.negative_prompt))
         alone = self.denoise(shot, "control", second.window, texts, None)
-        task_id, latents = f"control/{shot.id}", second.window.span.stop
-        finish = self.finish(task_id, shot.id, second.frames.stop, (first.task, alone), latents)
+        task_id, latents = f"control/{shot.name}", second.window.span.stop
+        finish = self.finish(task_id, shot.name, second.frames.stop, (first.task, alone), latents)
         return replace(item, control=finish)
 
     def owned_frames(self, window: Window, frames: int) -> Span:
@@ -247,8 +269,8 @@ def make_plan(film: str, shots: ShotList, settings: Settings) -> Plan:
     Raises:
         BadInput: for a size, a rate or a way of continuing that the family cannot do.
     """
-    family, output = settings.family, settings.output
-    for name, size in (("width", output.width), ("height", output.height)):
+    family, sampling, output = settings.family, settings.sampling, settings.output
+    for name, size in (("width", sampling.width), ("height", sampling.height)):
         if size % family.spatial_stride:
             raise BadInput(
                 f"model.{name}={size} does not fit {family.name}: give a multiple of {family.spatial_stride}"
@@ -260,34 +282,50 @@ def make_plan(film: str, shots: ShotList, settings: Settings) -> Plan:
         )
     if not shots.shots:
         raise BadInput("the script has no shots: write some action")
+    if shots.negative:
+        negative = ", ".join(part for part in (sampling.negative_prompt, shots.negative) if part)
+        settings = replace(settings, sampling=replace(sampling, negative_prompt=negative))
     builder = _Builder(settings)
+    title, end = reel.cards(shots, output.rate, settings.titles)
+    placed = list(zip(shots.shots, reel.spans(shots.shots, title["frames"] if title else 0), strict=True))
+    frames = placed[-1][1].stop + (end["frames"] if end else 0)
     planned: list[PlannedShot] = []
-    for shot in shots.shots:
-        planned.append(builder.shot(shot, planned[-1].span.stop if planned else 0))
+    rows: list[dict[str, Any]] = []
+    for index, (shot, span) in enumerate(placed):
+        following = placed[index + 1][0] if index + 1 < len(placed) else None
+        planned.append(builder.shot(shot, span, reel.key_frames(shot, following)))
+        rows.append(
+            {
+                "id": shot.name,
+                "frames": shot.frames,
+                "start": span.start,
+                "label": shot.prompt[:120],
+                "enter": reel.fade(shot.enter),
+                "leave": reel.fade(shot.leave),
+                "tail": reel.tail(shot, following),
+            }
+        )
     chained = [item for item in planned if item.continuity == "chain" and len(item.segments) > 1]
     if settings.control and chained:
         longest = max(chained, key=lambda item: item.latents)
         planned[planned.index(longest)] = builder.control(longest)
-    builder.add(
-        "stitch",
-        Kind.STITCH,
-        {
-            "rate": output.rate,
-            "shots": [
-                {"id": item.shot.id, "frames": item.shot.frames, "label": item.shot.prompt[:120]}
-                for item in planned
-            ],
-        },
-        tuple(item.finish for item in planned),
-        None,
-        len(planned) * 0.02,
-    )
+    recipe = {
+        "encoding": builder.encoding(),
+        "frames": frames,
+        "shots": rows,
+        "cards": {"title": title, "end": end},
+        "chapters": reel.chapters(placed, frames),
+        "lines": reel.lines(placed),
+    }
+    finished = tuple(item.finish for item in planned)
+    builder.add("stitch", Kind.STITCH, recipe, finished, None, len(planned) * 0.02)
     return Plan(
         film=film,
         settings=settings,
         shots=tuple(planned),
         tasks=tuple(builder.tasks),
         unfilmed=shots.unfilmed,
+        frames=frames,
     )
 
 

@@ -45,8 +45,13 @@ class Weights:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How a segment is denoised. `context_level` is the level given columns are held at, of 1000."""
+    """How a segment is denoised, at which size.
 
+    `context_level` is the level given columns are held at, of 1000.
+    """
+
+    width: int
+    height: int
     steps: int
     guidance: float
     shift: float
@@ -59,7 +64,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """How the film is encoded. `rate` is the film's own."""
+    """How the film is encoded: its size and rate may differ from those it is rendered at."""
 
     width: int
     height: int
@@ -91,3 +96,4 @@ class Settings:
     seed: int
     continuity: Continuity
     control: bool = False
+    titles: bool = False

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from typing import Literal
+
+Way = Literal["dissolve", "black", "white"]
 
 # In this order: the first that is found names the move.
 _CAMERA: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
@@ -26,6 +29,11 @@ _SETUP = re.compile(
     r"REVERSE(?: ANGLE)?|AERIAL(?: SHOT)?|NEW ANGLE)\b)"
 )
 _HARD_CUT = re.compile(r"\b(cut|jump cut|smash cut|match cut|back)\b", re.IGNORECASE)
+_DISSOLVE = re.compile(r"\b(dissolve|cross[- ]?fade|mix)\b", re.IGNORECASE)
+_FADE = re.compile(r"\bfade\b", re.IGNORECASE)
+_WHITE = re.compile(r"\bwhite\b", re.IGNORECASE)
+_COMES = re.compile(r"\bfade\s+(in|up|from)\b", re.IGNORECASE)
+_GOES = re.compile(r"\bfade\s+out\b|\bto\s+(black|white)\b", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'“])")
 LONG_WORDS = 45
 
@@ -38,6 +46,33 @@ def camera_move(text: str) -> str | None:
 def is_cut(transition: str) -> bool:
     """Whether a transition is played as a hard cut, which needs no frames of its own."""
     return _HARD_CUT.search(transition) is not None
+
+
+def read_transition(text: str) -> tuple[Way | None, Way | None]:
+    """Return how the shot before a transition goes, and how the shot after it comes.
+
+    None is a cut. "FADE TO:", which names no colour, goes to black and comes from it.
+    """
+    if is_cut(text) and not _DISSOLVE.search(text):
+        return None, None
+    if _DISSOLVE.search(text):
+        return None, "dissolve"
+    if not _FADE.search(text):
+        return None, None
+    way: Way = "white" if _WHITE.search(text) else "black"
+    if _COMES.search(text):
+        return None, way
+    return way, None if _GOES.search(text) else way
+
+
+def is_known_transition(text: str) -> bool:
+    """Whether a transition can be played as it is written."""
+    return any(pattern.search(text) for pattern in (_HARD_CUT, _DISSOLVE, _FADE))
+
+
+def is_bare_transition(text: str) -> bool:
+    """Whether a line of action is a transition that parsers miss, such as "FADE TO WHITE."."""
+    return text.isupper() and len(text.split()) <= 4 and text[-1] in ".:" and is_known_transition(text)
 
 
 def split_setups(text: str) -> list[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from fractions import Fraction
 
 from farm.errors import BadInput
-from farm.script.model import MAX_SHOT_SECONDS, Source
+from farm.script.model import MAX_SHOT_SECONDS, Line, Source
 
 NOTE = re.compile(r"\[\[\s*([^\[\]]*?)\s*\]\]")
 _SECONDS = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*(s|sec|secs|second|seconds|min|m|minutes)")
@@ -30,6 +31,26 @@ def parse_seconds(text: str, source: Source) -> Fraction | None:
     seconds = Fraction(match[1]) * (60 if match[2].startswith("m") else 1)
     check_seconds(seconds, source)
     return seconds
+
+
+def time_lines(said: Sequence[tuple[str, str]], frames: int, rate: Fraction) -> tuple[Line, ...]:
+    """Time what is said in a shot of `frames` frames: (character, words) in order, one after another.
+
+    The lines begin half a second in where there is room; where there is too little, they share it out.
+    """
+    lengths = [speech_seconds(words) * rate for _, words in said]
+    whole = sum(lengths, Fraction(0))
+    room = max(Fraction(0), frames - whole)
+    at = min(rate / 2, room / 2)
+    pace = min(Fraction(1), frames / whole) if whole else Fraction(1)
+    lines = []
+    for (character, words), length in zip(said, lengths, strict=True):
+        start, at = at, at + length * pace
+        first, last = int(start), max(int(start) + 1, int(at))
+        lines.append(
+            Line(character=character, text=words, start=min(first, frames - 1), stop=min(last, frames))
+        )
+    return tuple(lines)
 
 
 def check_seconds(seconds: Fraction, source: Source) -> None:

@@ -74,13 +74,22 @@ class Unfilmed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A character or a place, and the words that describe it ("" where the script has none)."""
+
+    name: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Screenplay:
-    """A parsed screenplay, in the order of the script."""
+    """A parsed screenplay, in the order of the script; `cast` holds what its notes say of names."""
 
     title: str | None
     scenes: tuple[Scene, ...]
     unfilmed: tuple[Unfilmed, ...] = ()
     credits: tuple[str, ...] = ()
+    cast: tuple[Member, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +118,9 @@ class Shot:
     """One camera take.
 
     `id` is locked like a shooting script's; `scene` groups the shots that share a look; `frames`
-    counts frames of the film; `seed` and `continuity` are None where the film's own apply. `enter` is
-    how the picture comes (a fade in, or a dissolve from the shot before), `leave` how it goes (a fade out).
+    counts frames of the film; `seed` and `continuity` are None where the film's own apply. `heading` is
+    that of its scene as the script has it. `enter` is how the picture comes (a fade in, or a dissolve
+    from the shot before), `leave` how it goes (a fade out). `take` counts renderings of the same shot.
     """
 
     id: str
@@ -121,40 +131,46 @@ class Shot:
     camera: str | None = None
     seed: int | None = None
     continuity: Continuity | None = None
+    heading: str = ""
     lines: tuple[Line, ...] = ()
     enter: Fade | None = None
     leave: Fade | None = None
+    take: int = 1
+
+    @property
+    def name(self) -> str:
+        """The shot's id, and which take it is where it is not the first: "12A", "12A take 2"."""
+        return self.id if self.take == 1 else f"{self.id} take {self.take}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShotList:
     """All the shots of a film, in order, and what could not be filmed.
 
-    `credits` are the lines that stand under the title on its card.
+    `credits` are the lines that stand under the title on its card; `style` and `negative` say what
+    every picture of the film is like, and what it is not.
     """
 
     title: str | None
     shots: tuple[Shot, ...]
     unfilmed: tuple[Unfilmed, ...] = ()
     credits: tuple[str, ...] = ()
+    cast: tuple[Member, ...] = ()
+    style: str | None = None
+    negative: str | None = None
 
 
-def make_shot_list(
-    title: str | None,
-    shots: tuple[Shot, ...],
-    unfilmed: tuple[Unfilmed, ...] = (),
-    credits: tuple[str, ...] = (),
-) -> ShotList:
-    """Make a film's shot list.
+def check_shots(shots: ShotList) -> ShotList:
+    """Return a shot list that may be filmed.
 
     Raises:
         BadInput: for more than MAX_SHOTS shots, or an id used twice.
     """
-    if len(shots) > MAX_SHOTS:
-        raise BadInput(f"the script makes {len(shots)} shots; at most {MAX_SHOTS} go into one film")
+    if len(shots.shots) > MAX_SHOTS:
+        raise BadInput(f"the script makes {len(shots.shots)} shots; at most {MAX_SHOTS} go into one film")
     lines: dict[str, int] = {}
-    for shot in shots:
+    for shot in shots.shots:
         if shot.id in lines:
             raise BadInput(f"{shot.source}: shot id {shot.id} is already that of line {lines[shot.id]}")
         lines[shot.id] = shot.source.first
-    return ShotList(title=title, shots=shots, unfilmed=unfilmed, credits=credits)
+    return shots

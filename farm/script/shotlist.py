@@ -1,7 +1,10 @@
 """Shot lists in YAML or JSON, read with the line of every value.
 
 title: The Crossing
-style: cut paper
+style: cut paper           # optional: stands before every prompt
+negative: photograph       # optional: what no picture should be like
+cast:                      # optional: said behind these names wherever they are in a prompt
+  Mira: a girl in a red dress
 shots:
   - id: 12A                # optional, locked
     scene: harbour         # optional: shots of one scene share a look
@@ -23,14 +26,14 @@ import yaml
 
 from farm.errors import BadInput, suggest
 from farm.script.durations import action_seconds, check_seconds, parse_seconds
-from farm.script.model import CONTINUITIES, Shot, ShotList, Source, make_shot_list
+from farm.script.model import CONTINUITIES, Member, Shot, ShotList, Source, check_shots
 from farm.timebase import frames_in
 
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,31}")
 # An emoji as JSON escapes it; YAML knows no such pairs.
 _PAIR = re.compile(r"(?<!\\)\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-_FILM_KEYS = {"title", "style", "shots"}
+_FILM_KEYS = {"title", "style", "negative", "cast", "shots"}
 _SHOT_KEYS = {"id", "scene", "prompt", "duration", "frames", "camera", "seed", "continuity"}
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_DEPTH = 20
@@ -128,7 +131,18 @@ class _Reader:
             return frames_in(seconds, self.rate)
         return frames_in(action_seconds(prompt), self.rate)
 
-    def shot(self, node: yaml.Node, index: int, style: str | None) -> Shot:
+    def cast(self, node: yaml.Node) -> tuple[Member, ...]:
+        if not isinstance(node, yaml.MappingNode):
+            raise BadInput(f"{self.source(node)}: cast must be a mapping of names, such as `Mira: a girl`")
+        members: dict[str, Member] = {}
+        for key, value in node.value:
+            name = self.text(key, "a name in cast", 60)
+            if name.lower() in members:
+                raise BadInput(f"{self.source(key)}: {name!r} is cast twice")
+            members[name.lower()] = Member(name=name, words=self.text(value, f"cast.{name}", 300))
+        return tuple(members.values())
+
+    def shot(self, node: yaml.Node, index: int) -> Shot:
         fields = _fields(node, _SHOT_KEYS, self.file, "a shot")
         source = self.source(node)
         if "prompt" not in fields:
@@ -148,7 +162,7 @@ class _Reader:
                 where = self.source(fields["continuity"])
                 raise BadInput(f"{where}: there is no continuity {word!r}: {suggest(word, CONTINUITIES)}")
         camera = self.text(fields["camera"], "camera") if "camera" in fields else None
-        parts = [style, prompt, f"The camera: {camera}" if camera else None]
+        parts = [prompt, f"The camera: {camera}" if camera else None]
         return Shot(
             id=shot_id,
             scene=self.text(fields["scene"], "scene") if "scene" in fields else shot_id,
@@ -185,7 +199,17 @@ def read_shot_list(text: str, file: str, rate: Fraction, *, is_json: bool) -> Sh
         line = node.start_mark.line + 1
         raise BadInput(f"{file}, line {line}: `shots:` must be a list of at least one shot")
     reader = _Reader(file, rate)
-    style = reader.text(film["style"], "style", 1000) if "style" in film else None
-    shots = tuple(reader.shot(item, index, style) for index, item in enumerate(node.value))
-    title = reader.text(film["title"], "title") if "title" in film else None
-    return make_shot_list(title, shots)
+    shots = tuple(reader.shot(item, index) for index, item in enumerate(node.value))
+
+    def words(name: str, limit: int = 1000) -> str | None:
+        return reader.text(film[name], name, limit) if name in film else None
+
+    return check_shots(
+        ShotList(
+            title=words("title", 200),
+            shots=shots,
+            cast=reader.cast(film["cast"]) if "cast" in film else (),
+            style=words("style"),
+            negative=words("negative"),
+        )
+    )
