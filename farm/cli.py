@@ -196,7 +196,7 @@ def _render(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from farm.clock import SystemClock
     from farm.plan.plan import estimate
     from farm.progress import observer_for, time_text
-    from farm.report import film_report, outcome_json, plan_json
+    from farm.report import film_report, outcome_json, plan_json, unseen
     from farm.run import Driver, claim, put_json
 
     conf, plan = _prepare(args, certain=True)
@@ -226,6 +226,8 @@ def _render(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
         observer.close()
     put_json(store, f"films/{plan.film}/report.json", film_report(outcome, versions()))
     result = outcome_json(outcome)
+    for line in unseen(outcome):
+        print(line, file=sys.stderr)
     print(
         f"{result['rendered']} segments rendered, {result['reused']} reused, "
         f"{result['retried']} retried, in {time_text(result['wall_s'])}",

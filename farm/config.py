@@ -64,6 +64,8 @@ class ModelConf:
     negative_prompt: str = ""
     #: Number format the network computes in: float32, bfloat16 or float16.
     dtype: str = "float32"
+    #: Frames of a shot by which the model's probe tells what it shows; none where it has no probe.
+    looks_at: list[int] = field(default_factory=lambda: [2, 8, 14, 20, 26, 32])
     #: Seconds that one network evaluation takes for each latent frame; for estimates alone.
     evaluation_s_per_latent: float = 0.03
     #: Seconds that decoding a latent frame takes; for estimates alone.
@@ -356,6 +358,7 @@ def settings(conf: FarmConf, weights: Weights, workers: int) -> Settings:
         text_tokens=model.text_tokens,
         levels_per_frame=model.family == "skyreels_v2",
         rate=parse_rate(model.fps),
+        looks_at=tuple(model.looks_at),
     )
     return Settings(
         family=family,

@@ -92,6 +92,10 @@ class VideoModel(Protocol):
         """Decode one whole shot, yielding uint8 frames [height, width, 3] in order."""
         ...
 
+    def look(self, recipe: Recipe, frames: Sequence[Any]) -> dict[str, Any]:
+        """Tell what frames of a shot show, beside what its prompt asks for, where the recipe asks."""
+        ...
+
 
 class Media(Protocol):
     """Frames to encoded shots, encoded shots to a film."""

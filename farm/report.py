@@ -130,6 +130,7 @@ def film_report(outcome: Outcome, versions: dict[str, str]) -> dict[str, Any]:
                 ],
                 "finish": _work(keys[item.finish], outcome.commits[item.finish]),
                 "joins": _held_joins(item, outcome),
+                **_seen(outcome.commits[item.finish]),
             }
             for item in plan.shots
         ],
@@ -138,6 +139,24 @@ def film_report(outcome: Outcome, versions: dict[str, str]) -> dict[str, Any]:
             for passage in plan.unfilmed
         ],
     }
+
+
+def _seen(commit: Commit) -> dict[str, Any]:
+    """What the model's probe reads in a shot beside what its prompt asks for, where it has one."""
+    return {"seen": commit.facts["seen"]} if "seen" in commit.facts else {}
+
+
+def unseen(outcome: Outcome) -> list[str]:
+    """A line for each shot that does not show what its prompt asks for, as the probe reads it."""
+    lines = []
+    for item in outcome.plan.shots:
+        seen = outcome.commits[item.finish].facts.get("seen", {})
+        wrong = [
+            f"{name} {found['asked']}" for name, found in seen.items() if found["asked"] != found["seen"]
+        ]
+        if wrong:
+            lines.append(f"shot {item.shot.name}: the probe cannot see {', '.join(wrong)}")
+    return lines
 
 
 def _keys(plan: Plan) -> dict[str, str]:

@@ -92,8 +92,11 @@ class Worker:
         recipe = json.loads(lease.recipe)
         latents = [self.blobs.get(need) for need in lease.needs]
         target = folder / "shot.mp4"
-        frames = shown_frames(self.model.decode(recipe, latents), recipe)
-        facts = self.media.encode_shot(recipe, _until(frames, stopped), target)
+        looked: list[Any] = []
+        decoded = _glimpse(self.model.decode(recipe, latents), recipe["look"], looked)
+        facts = self.media.encode_shot(recipe, _until(shown_frames(decoded, recipe), stopped), target)
+        if looked and len(looked) == len(recipe["look"]["at"]):  # a shorter shot cannot be judged
+            facts |= {"seen": seen} if (seen := self.model.look(recipe, looked)) else {}
         return {"shot": self.blobs.put(target)}, facts
 
     def _stitch(
@@ -125,6 +128,15 @@ def shown_frames(frames: Iterator[Any], recipe: Recipe) -> Iterator[Any]:
             if frame is None:
                 return
             number += 1
+        yield frame
+
+
+def _glimpse(frames: Iterator[Any], look: Recipe | None, kept: list[Any]) -> Iterator[Any]:
+    """Keep the frames to look at as they pass."""
+    wanted = frozenset(look["at"]) if look else frozenset()
+    for number, frame in enumerate(frames):
+        if number in wanted:
+            kept.append(frame)
         yield frame
 
 

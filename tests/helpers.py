@@ -81,6 +81,9 @@ class FakeModel:
         for number in range(int(recipe["frames"] * rate) + 5):
             yield f"{name}-{number}"
 
+    def look(self, recipe: Recipe, frames: Sequence[str]) -> dict[str, Any]:
+        return {"frames": {"asked": recipe["look"]["prompt"], "seen": " ".join(frames)}}
+
 
 class TextMedia:
     """A Media whose films are text, so that tests can read them."""

@@ -86,6 +86,7 @@ def test_it_becomes_shots() -> None:
         ('"What?" he asked quietly. Rain fell.', "Rain fell.", [("", "What?")]),
         ('"I know," Dr. Who said to the captain. It ended.', "It ended.", [("Dr. Who", "I know.")]),
         ('"Only wind," said his daughter Mira.', "", [("Mira", "Only wind.")]),
+        ('"Wind," said Mira. She ran. "Go!"', "She ran.", [("Mira", "Wind."), ("Mira", "Go!")]),
         ('"Hello there', "", [("", "Hello there")]),
         ('The "Bluebird" sails.', "The Bluebird sails.", []),
         ("It's Ann's boat, isn't it.", "It's Ann's boat, isn't it.", []),

@@ -33,7 +33,8 @@ def test_a_shot_list_is_read_with_lines() -> None:
     made = read(GOOD)
     first, second = made.shots
     assert (first.id, first.scene, first.frames, first.seed) == ("12A", "harbour", 192, 7)
-    assert first.prompt == "cut paper. A red boat sails on. The camera: push in."
+    assert first.prompt == "A red boat sails on. The camera: push in."
+    assert made.style == "cut paper"
     assert first.continuity == "chain"
     assert (first.source.first, second.source.first) == (4, 11)
     assert (second.id, second.frames, second.seed) == ("2", 30, None)

@@ -31,6 +31,7 @@ from farm.models.decode import stream_frames, to_pixels
 from farm.models.denoise import Network, denoise, levels_of
 from farm.models.matrix import Row, chain, cut
 from farm.models.noise import NoiseSource
+from farm.models.probe import Probe, compare
 from farm.models.tensors import pack, unpack
 from farm.ports import Recipe
 
@@ -56,12 +57,15 @@ class SkyReelsV2:
     @torch.no_grad()
     def embed(self, recipe: Recipe) -> bytes:
         torch.set_num_threads(recipe["threads"])
+        return pack(self._encode(recipe["text"], recipe["tokens"], DTYPES[recipe["dtype"]]))
+
+    def _encode(self, text: str, tokens: int, dtype: torch.dtype) -> Tensor:
         if "tokenizer" not in self._parts:
             self._parts["tokenizer"] = AutoTokenizer.from_pretrained(
                 self.folder, subfolder="tokenizer", trust_remote_code=False
             )
-        encoder = self._load("text_encoder", UMT5EncoderModel, DTYPES[recipe["dtype"]])
-        return pack(encode_text(self._parts["tokenizer"], encoder, recipe["text"], recipe["tokens"]))
+        encoder = self._load("text_encoder", UMT5EncoderModel, dtype)
+        return encode_text(self._parts["tokenizer"], encoder, text, tokens)
 
     @torch.no_grad()
     def denoise(
@@ -130,6 +134,17 @@ class SkyReelsV2:
         vae = self._load("vae", AutoencoderKLWan, torch.float32)
         for frames in stream_frames(vae, (unpack(data) for data in latents)):
             yield from to_pixels(frames)
+
+    @torch.no_grad()
+    def look(self, recipe: Recipe, frames: Sequence[NDArray[np.uint8]]) -> dict[str, Any]:
+        torch.set_num_threads(recipe["threads"])
+        if not (self.folder / "probe").is_dir():
+            return {}  # other weights in papercut's place
+        if "probe" not in self._parts:
+            self._parts["probe"] = Probe.load(self.folder / "probe")
+        probe: Probe = self._parts["probe"]
+        states = self._encode(recipe["look"]["prompt"], recipe["look"]["tokens"], DTYPES[recipe["dtype"]])
+        return compare(probe.asked(states), probe.seen(frames))
 
 
 def _always(noise: Tensor) -> Callable[[int], Tensor]:

@@ -17,6 +17,7 @@ from farm.plan.spec import Weights
 SHIPPED = Path(__file__).parent / "papercut"
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _PARTS = ("transformer", "vae", "text_encoder", "tokenizer", "scheduler")
+_EXTRAS = ("probe",)
 # Never a pickle, never code.
 _PATTERNS = [f"{part}/*{ending}" for part in _PARTS for ending in (".json", ".safetensors", ".model")]
 
@@ -60,8 +61,8 @@ def _folder_identity(folder: Path) -> str:
             f"a model folder holds {', '.join(part + '/' for part in _PARTS)}"
         )
     digest = hashlib.sha256()
-    for part in _PARTS:
-        for path in sorted((folder / part).iterdir()):
+    for part in (*_PARTS, *_EXTRAS):
+        for path in sorted((folder / part).glob("*")):
             if path.is_file() and not path.name.startswith("."):
                 try:
                     with path.open("rb") as file:

@@ -165,7 +165,7 @@ class _Builder:
             frames = self.owned_frames(window, shot.frames)
             segments.append(Segment(id=f"{shot.name}/{index}", task=task, window=window, frames=frames))
         tasks = tuple(segment.task for segment in segments)
-        finish = self.finish(f"finish/{shot.name}", shot.name, shot.frames, tasks, latents, keys)
+        finish = self.finish(f"finish/{shot.name}", shot.name, shot.frames, tasks, latents, keys, shot.prompt)
         return PlannedShot(
             shot=shot,
             span=span,
@@ -230,14 +230,18 @@ class _Builder:
         segments: tuple[str, ...],
         latents: int,
         keys: tuple[int, ...] = (),
+        prompt: str = "",
     ) -> str:
         settings = self.settings
-        sampling = settings.sampling
+        family, sampling = settings.family, settings.sampling
         recipe = {
             "frames": frames,
-            "source_rate": settings.family.rate,
+            "source_rate": family.rate,
             "encoding": self.encoding(),
             "keys": keys,
+            "look": {"at": family.looks_at, "prompt": prompt, "tokens": family.text_tokens}
+            if family.looks_at and prompt
+            else None,
             "dtype": sampling.dtype,
             "threads": sampling.threads,
             "weights": settings.weights.identity,

@@ -14,7 +14,8 @@ class FamilySpec:
     """What a family of video models can do.
 
     `window` and `overlap` count latent frames; `levels_per_frame` says whether the network takes a
-    noise level for each latent frame, which `chain` needs.
+    noise level for each latent frame, which `chain` needs. `looks_at` numbers the frames of a shot by
+    which the model can tell whether it shows what its prompt says; none if it cannot.
     """
 
     name: str
@@ -25,6 +26,7 @@ class FamilySpec:
     text_tokens: int
     levels_per_frame: bool
     rate: Fraction
+    looks_at: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.overlap <= (self.window + 1) // 3:

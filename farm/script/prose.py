@@ -89,7 +89,8 @@ _SAYS = (
     r"explain(?:ed|s)|announce[ds]|agree[ds]|sigh(?:ed|s)|s[aiu]ngs?|exclaim(?:ed|s)|insist(?:ed|s)|"
     r"repeat(?:ed|s)|snap(?:ped|s)|demand(?:ed|s)|scream(?:ed|s)|laugh(?:ed|s))"
 )
-_NAME = r"[A-ZÀ-ÖØ-Þ][\w'’-]*\.?(?:\s[A-ZÀ-ÖØ-Þ][\w'’-]*){0,2}"
+_CAPS = r"[A-ZÀ-ÖØ-Þ][\w'’-]*"
+_NAME = rf"(?:(?:Mrs?|Ms|Dr|St|Prof|Capt)\.\s)?{_CAPS}(?:\s{_CAPS}){{0,2}}"
 _OF = r"(?:the|an?|his|her|their|my|our)"
 _WHO = (
     rf"(?:{_NAME}|{_OF}\s(?:(?:old|young|little|tall|small|other|first|second)\s)?[a-z]+(?:\s{_NAME})?|"
@@ -137,7 +138,7 @@ def _speaker(who: str) -> str:
     if re.fullmatch(_OF, words[0]):  # "his daughter Mira" is Mira, "the captain" has no other name
         del words[0]
         words = [word for word in words if word[0].isupper()] or words
-    return "" if words[0].lower() in _NOBODY or words[0] in _LINKS else " ".join(words).removesuffix(".")
+    return "" if words[0].lower() in _NOBODY or words[0] in _LINKS else " ".join(words)
 
 
 def _capital(text: str) -> str:

@@ -34,7 +34,7 @@ _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,31}")
 _PAIR = re.compile(r"(?<!\\)\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _FILM_KEYS = {"title", "style", "negative", "cast", "shots"}
-_SHOT_KEYS = {"id", "scene", "prompt", "duration", "frames", "camera", "seed", "continuity"}
+SHOT_KEYS = {"id", "scene", "prompt", "duration", "frames", "camera", "seed", "continuity"}
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_DEPTH = 20
 _MAX_PROMPT = 4000
@@ -86,7 +86,9 @@ def _fields(node: yaml.Node, known: set[str], file: str, what: str) -> dict[str,
     return fields
 
 
-class _Reader:
+class ShotReader:
+    """Reads the values of one shot list; rows of tables come to it as nodes too."""
+
     def __init__(self, file: str, rate: Fraction) -> None:
         self.file, self.rate = file, rate
 
@@ -143,7 +145,7 @@ class _Reader:
         return tuple(members.values())
 
     def shot(self, node: yaml.Node, index: int) -> Shot:
-        fields = _fields(node, _SHOT_KEYS, self.file, "a shot")
+        fields = _fields(node, SHOT_KEYS, self.file, "a shot")
         source = self.source(node)
         if "prompt" not in fields:
             raise BadInput(f"{source}: the shot has no prompt: say what is seen")
@@ -198,7 +200,7 @@ def read_shot_list(text: str, file: str, rate: Fraction, *, is_json: bool) -> Sh
     if not isinstance(node, yaml.SequenceNode) or not node.value:
         line = node.start_mark.line + 1
         raise BadInput(f"{file}, line {line}: `shots:` must be a list of at least one shot")
-    reader = _Reader(file, rate)
+    reader = ShotReader(file, rate)
     shots = tuple(reader.shot(item, index) for index, item in enumerate(node.value))
 
     def words(name: str, limit: int = 1000) -> str | None:

@@ -22,8 +22,7 @@ from markdown_it import MarkdownIt
 from farm.errors import BadInput, suggest
 from farm.script.model import ShotList, check_shots
 from farm.script.prose import say
-from farm.script.shotlist import _SHOT_KEYS as KEYS
-from farm.script.shotlist import _Reader as ShotReader
+from farm.script.shotlist import SHOT_KEYS, ShotReader
 
 # Other names that shot lists use.
 SYNONYMS = {
@@ -65,14 +64,16 @@ def _columns(header: _Row, file: str) -> list[tuple[str, bool]]:
     columns: list[tuple[str, bool]] = []
     for cell in header.cells:
         name = _column(cell)
-        if name and name not in KEYS:
+        if name and name not in SHOT_KEYS:
             shown = " ".join(cell.split())[:40]
-            raise BadInput(f"{where}: a shot list takes no column {shown!r}: {suggest(name, KEYS)}")
+            raise BadInput(f"{where}: a shot list takes no column {shown!r}: {suggest(name, SHOT_KEYS)}")
         if name and name in (known for known, _ in columns):
             raise BadInput(f"{where}: there are two columns for {name!r}: leave one")
         columns.append((name, cell.strip().lower() == "seconds"))
     if "prompt" not in (name for name, _ in columns):
-        raise BadInput(f"{where}: there is no column `prompt`, which says what is seen: {suggest('', KEYS)}")
+        raise BadInput(
+            f"{where}: there is no column `prompt`, which says what is seen: {suggest('', SHOT_KEYS)}"
+        )
     return columns
 
 
@@ -134,7 +135,7 @@ def read_csv(text: str, file: str, rate: Fraction) -> ShotList:
     head = next(line for line in text.split("\n") if line.strip())
 
     def known(delimiter: str) -> int:
-        return sum(_column(cell.strip(' "')) in KEYS for cell in head.split(delimiter))
+        return sum(_column(cell.strip(' "')) in SHOT_KEYS for cell in head.split(delimiter))
 
     delimiter = max(_DELIMITERS, key=known)
     rows = [row for row in _split(text, delimiter, file) if any(cell.strip() for cell in row.cells)]

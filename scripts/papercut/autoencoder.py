@@ -118,9 +118,7 @@ def train(
         rng = random.Random(f"{seed}/{step}/{together.rank()}")
         generator = torch.Generator().manual_seed(rng.randrange(2**31))
         single = step < frame_steps
-        video, weight = _crops(
-            rng, bank, (8 if single else 4) // together.count(), 1 if single else CLIP
-        )
+        video, weight = _crops(rng, bank, (8 if single else 4) // together.count(), 1 if single else CLIP)
         if single:
             rate = rate_at(step, frame_steps, peak, floor=0.4)
         else:

@@ -153,7 +153,10 @@ class Layout:
     def __init__(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
         self.lean = float(rng.choice([0.0, 0.25, 0.5]))
-        self.sun = (float(rng.choice([0.18, 0.82]) + rng.uniform(-0.05, 0.05)), float(rng.uniform(0.14, 0.22)))
+        self.sun = (
+            float(rng.choice([0.18, 0.82]) + rng.uniform(-0.05, 0.05)),
+            float(rng.uniform(0.14, 0.22)),
+        )
         self.scroll = float(rng.uniform(0, 4000))
         self.hills = rng.uniform(0, 2 * math.pi, (3, 3))
         self.shade = rng.uniform(0.94, 1.06, 3)

@@ -33,6 +33,8 @@ def export(work: Path, target: Path) -> None:
     UMT5EncoderModel.from_pretrained(work / "text_encoder").half().save_pretrained(target / "text_encoder")
     PreTrainedTokenizerFast.from_pretrained(work / "tokenizer").save_pretrained(target / "tokenizer")
     vae.half().save_pretrained(target / "vae")
+    if (work / "probe").is_dir():
+        shutil.copytree(work / "probe", target / "probe")
     UniPCMultistepScheduler(
         prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
     ).save_pretrained(target / "scheduler")

@@ -90,7 +90,9 @@ def _error(
     for name, head in reader.heads.items():
         labels = torch.tensor([scene.labels()[name] for scene in scenes])
         logits = head(states)
-        error = F.cross_entropy(logits.transpose(1, 2), labels[:, None].expand(-1, mask.shape[1]), reduction="none")
+        error = F.cross_entropy(
+            logits.transpose(1, 2), labels[:, None].expand(-1, mask.shape[1]), reduction="none"
+        )
         counted = mask * (~alone)[:, None] if name == "second_colour" else mask
         loss = loss + (error * counted).sum() / counted.sum().clamp(min=1)
         whole = ((logits * mask[..., None]).sum(1)).argmax(1) == labels
