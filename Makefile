@@ -15,7 +15,7 @@ setup: .venv/ready
 	touch $@
 
 film: .venv/ready
-	$(BIN)/farm render $(FILM) continuity.control=true
+	$(BIN)/farm render $(FILM) continuity.control=true output.titles=true
 
 test: .venv/ready
 	$(BIN)/pytest

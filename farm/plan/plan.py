@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from farm.errors import BadInput
 from farm.plan import reel
-from farm.plan.recipe import canonical, key_of
+from farm.plan.recipe import canonical, join_recipe, key_of
 from farm.plan.segments import Window, split_windows
-from farm.plan.spec import Settings
+from farm.plan.spec import FamilySpec, Settings
 from farm.script.model import Continuity, Shot, ShotList, Unfilmed
 from farm.timebase import Span, first_showing, frames_of, latents_for, source_frame
 
@@ -25,15 +28,24 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A unit of work: `needs` are the ids of the tasks whose outputs it consumes, in order."""
+    """A unit of work: `needs` are the ids of the tasks whose outputs it consumes, in order.
+
+    Its recipe comes in two parts, since most of it is the same for all of a film's tasks of a kind.
+    """
 
     id: str
     kind: Kind
     key: str
-    recipe: str
+    common: str
+    own: str
     needs: tuple[str, ...]
     shot: str | None
     cost: float
+
+    @property
+    def recipe(self) -> str:
+        """The recipe as one JSON object."""
+        return join_recipe(self.common, self.own)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +93,10 @@ class Plan:
     @property
     def digest(self) -> str:
         """Names this plan in the journal: its tasks and their keys."""
-        text = "\n".join(f"{task.id} {task.key}" for task in self.tasks)
-        return hashlib.sha256(text.encode()).hexdigest()
+        digest = hashlib.sha256()
+        for task in self.tasks:
+            digest.update(f"{task.id} {task.key}\n".encode())
+        return digest.hexdigest()
 
 
 def choose_continuity(asked: Continuity, latents: int, settings: Settings) -> Continuity:
@@ -109,11 +123,50 @@ def take_seed(seed: int, take: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{take}".encode()).digest()[:8]) >> 1
 
 
+def _common(settings: Settings) -> dict[Kind, dict[str, Any]]:
+    """What the recipes of a kind have in common throughout a film."""
+    family, sampling, output = settings.family, settings.sampling, settings.output
+    network = {
+        "dtype": sampling.dtype,
+        "threads": sampling.threads,
+        "weights": settings.weights.identity,
+    }
+    # Every encoder of a film is told the same, or packets could not be copied between them.
+    encoding = {
+        "width": output.width,
+        "height": output.height,
+        "rate": output.rate,
+        "codec": output.codec,
+        "crf": output.crf,
+        "preset": output.preset,
+        "threads": output.threads,
+    }
+    return {
+        Kind.EMBED: {"tokens": family.text_tokens, **network},
+        Kind.DENOISE: {
+            "scene_seed": settings.seed,
+            "scene_noise": sampling.scene_noise,
+            "width": sampling.width,
+            "height": sampling.height,
+            "spatial_stride": family.spatial_stride,
+            "rate": family.rate,
+            "sampler": "unipc",
+            "steps": sampling.steps,
+            "guidance": sampling.guidance,
+            "shift": sampling.shift,
+            **network,
+        },
+        Kind.FINISH: {"source_rate": family.rate, "encoding": encoding, **network},
+        Kind.STITCH: {"encoding": encoding},
+    }
+
+
 class _Builder:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.tasks: list[Task] = []
         self.keys: dict[str, str] = {}
+        self.common = {kind: canonical(recipe) for kind, recipe in _common(settings).items()}
 
     def add(
         self,
@@ -124,11 +177,11 @@ class _Builder:
         shot: str | None,
         cost: float,
     ) -> str:
-        text = canonical(recipe)
-        key = key_of(kind.value, text, tuple(self.keys[need] for need in needs))
+        common, own = self.common[kind], canonical(recipe)
+        key = key_of(kind.value, f"{common}\n{own}", tuple(self.keys[need] for need in needs))
         self.keys[task_id] = key
         self.tasks.append(
-            Task(id=task_id, kind=kind, key=key, recipe=text, needs=needs, shot=shot, cost=cost)
+            Task(id=task_id, kind=kind, key=key, common=common, own=own, needs=needs, shot=shot, cost=cost)
         )
         return task_id
 
@@ -136,15 +189,7 @@ class _Builder:
         """One task a text, however many shots share it."""
         task_id = f"embed/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
         if task_id not in self.keys:
-            settings = self.settings
-            recipe = {
-                "text": text,
-                "tokens": settings.family.text_tokens,
-                "weights": settings.weights.identity,
-                "dtype": settings.sampling.dtype,
-                "threads": settings.sampling.threads,
-            }
-            self.add(task_id, Kind.EMBED, recipe, (), None, 0.1)
+            self.add(task_id, Kind.EMBED, {"text": text}, (), None, 0.1)
         return task_id
 
     def shot(self, shot: Shot, span: Span, keys: tuple[int, ...]) -> PlannedShot:
@@ -162,7 +207,7 @@ class _Builder:
         for index, window in enumerate(split_windows(latents, family.window, overlap)):
             before = segments[-1].task if way == "chain" and index else None
             task = self.denoise(shot, str(index), window, (prompt, negative), before)
-            frames = self.owned_frames(window, shot.frames)
+            frames = _owned_frames(window.owned, shot.frames, family, output.rate)
             segments.append(Segment(id=f"{shot.name}/{index}", task=task, window=window, frames=frames))
         tasks = tuple(segment.task for segment in segments)
         finish = self.finish(f"finish/{shot.name}", shot.name, shot.frames, tasks, latents, keys, shot.prompt)
@@ -180,47 +225,21 @@ class _Builder:
     ) -> str:
         """One window: chained to the task `before`, or on its own."""
         settings = self.settings
-        family, sampling = settings.family, settings.sampling
+        sampling = settings.sampling
         seed = settings.seed if shot.seed is None else shot.seed
         recipe = {
             "shot": shot.id,
             "scene": shot.scene,
             "seed": take_seed(seed, shot.take),
-            "scene_seed": settings.seed,
-            "scene_noise": sampling.scene_noise,
             "span": (window.span.start, window.span.stop),
             "given": window.given,
             "way": "chain" if before else "cut",
             "context_level": sampling.context_level if before else None,
-            "width": sampling.width,
-            "height": sampling.height,
-            "spatial_stride": family.spatial_stride,
-            "rate": family.rate,
-            "sampler": "unipc",
-            "steps": sampling.steps,
-            "guidance": sampling.guidance,
-            "shift": sampling.shift,
-            "dtype": sampling.dtype,
-            "threads": sampling.threads,
-            "weights": settings.weights.identity,
         }
         evaluations = sampling.steps * (2 if sampling.guidance > 1 else 1)
         cost = evaluations * len(window.span) * settings.cost.evaluation_s_per_latent
         needs = (*texts, before) if before else texts
         return self.add(f"denoise/{shot.name}/{name}", Kind.DENOISE, recipe, needs, shot.name, cost)
-
-    def encoding(self) -> dict[str, Any]:
-        """What every encoder of the film is told, or packets could not be copied between them."""
-        output = self.settings.output
-        return {
-            "width": output.width,
-            "height": output.height,
-            "rate": output.rate,
-            "codec": output.codec,
-            "crf": output.crf,
-            "preset": output.preset,
-            "threads": output.threads,
-        }
 
     def finish(
         self,
@@ -232,21 +251,10 @@ class _Builder:
         keys: tuple[int, ...] = (),
         prompt: str = "",
     ) -> str:
-        settings = self.settings
-        family, sampling = settings.family, settings.sampling
-        recipe = {
-            "frames": frames,
-            "source_rate": family.rate,
-            "encoding": self.encoding(),
-            "keys": keys,
-            "look": {"at": family.looks_at, "prompt": prompt, "tokens": family.text_tokens}
-            if family.looks_at and prompt
-            else None,
-            "dtype": sampling.dtype,
-            "threads": sampling.threads,
-            "weights": settings.weights.identity,
-        }
-        cost = latents * settings.cost.decode_s_per_latent
+        family = self.settings.family
+        look = {"at": family.looks_at, "prompt": prompt, "tokens": family.text_tokens}
+        recipe = {"frames": frames, "keys": keys, "look": look if family.looks_at and prompt else None}
+        cost = latents * self.settings.cost.decode_s_per_latent
         return self.add(task_id, Kind.FINISH, recipe, segments, shot, cost)
 
     def control(self, item: PlannedShot) -> PlannedShot:
@@ -258,13 +266,15 @@ class _Builder:
         finish = self.finish(task_id, shot.name, second.frames.stop, (first.task, alone), latents)
         return replace(item, control=finish)
 
-    def owned_frames(self, window: Window, frames: int) -> Span:
-        family, rate = self.settings.family, self.settings.output.rate
-        edges = (
-            min(frames, first_showing(frames_of(edge, family.temporal_stride), family.rate, rate))
-            for edge in (window.owned.start, window.owned.stop)
-        )
-        return Span(*edges)
+
+@lru_cache(maxsize=4096)
+def _owned_frames(owned: Span, frames: int, family: FamilySpec, rate: Fraction) -> Span:
+    """The frames of the film, counted within the shot, that a window's own latent frames show."""
+    edges = (
+        min(frames, first_showing(frames_of(edge, family.temporal_stride), family.rate, rate))
+        for edge in (owned.start, owned.stop)
+    )
+    return Span(*edges)
 
 
 def make_plan(film: str, shots: ShotList, settings: Settings) -> Plan:
@@ -273,6 +283,17 @@ def make_plan(film: str, shots: ShotList, settings: Settings) -> Plan:
     Raises:
         BadInput: for a size, a rate or a way of continuing that the family cannot do.
     """
+    # Nothing that is made here is garbage; the collector would only walk it again and again.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return _make_plan(film, shots, settings)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _make_plan(film: str, shots: ShotList, settings: Settings) -> Plan:
     family, sampling, output = settings.family, settings.sampling, settings.output
     for name, size in (("width", sampling.width), ("height", sampling.height)):
         if size % family.spatial_stride:
@@ -314,7 +335,6 @@ def make_plan(film: str, shots: ShotList, settings: Settings) -> Plan:
         longest = max(chained, key=lambda item: item.latents)
         planned[planned.index(longest)] = builder.control(longest)
     recipe = {
-        "encoding": builder.encoding(),
         "frames": frames,
         "shots": rows,
         "cards": {"title": title, "end": end},

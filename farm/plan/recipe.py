@@ -52,3 +52,8 @@ def key_of(kind: str, recipe: str, needs: tuple[str, ...]) -> str:
     # Kinds and keys hold no white space, so this head can be read in one way only.
     head = f"{kind} {ALGORITHM[kind]} {' '.join(needs)}"
     return hashlib.sha256(f"{head}\n{recipe}".encode()).hexdigest()
+
+
+def join_recipe(common: str, own: str) -> str:
+    """Join the two parts of a recipe, neither of them empty, into one JSON object."""
+    return f"{common[:-1]},{own[1:]}"

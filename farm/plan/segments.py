@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from farm.timebase import Span
@@ -24,6 +25,7 @@ class Window:
         return Span(self.span.start + self.given, self.span.stop)
 
 
+@lru_cache(maxsize=4096)
 def split_windows(latents: int, window: int, overlap: int) -> tuple[Window, ...]:
     """Split `latents` latent frames into as few windows as possible, all of nearly one length.
 

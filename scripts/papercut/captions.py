@@ -91,7 +91,7 @@ WEATHER = {
     "snow": ("snow", "it snows", "snow falls", "in the snow", "snowy", "a blizzard"),
 }
 # Words that say nothing about the picture; the tokenizer knows none of them, on purpose.
-FILLER = ("quietly", "again", "little", "paper", "lonely", "while", "nobody", "watches", "its", "old")
+FILLER = ("quietly", "again", "little", "folded", "lonely", "while", "nobody", "watches", "its", "old")
 FORMS = (
     "{setting} {at_time}. {a} {subject} {motion}. {weather}. {camera}",
     "{setting}, {time}. {a} {subject} {motion} {over} the {setting}. {weather}. {camera}",
