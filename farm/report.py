@@ -40,7 +40,7 @@ def plan_json(plan: Plan, done: frozenset[str], estimate: Estimate) -> dict[str,
 
 def _shot_json(item: PlannedShot, keys: dict[str, str], done: frozenset[str]) -> dict[str, Any]:
     return {
-        "id": item.shot.id,
+        "id": item.shot.name,
         "prompt": item.shot.prompt,
         "start": item.span.start,
         "stop": item.span.stop,
@@ -115,7 +115,7 @@ def film_report(outcome: Outcome, versions: dict[str, str]) -> dict[str, Any]:
         "versions": versions,
         "shots": [
             {
-                "id": item.shot.id,
+                "id": item.shot.name,
                 "scene": item.shot.scene,
                 "prompt": item.shot.prompt,
                 "camera": item.shot.camera,

@@ -85,6 +85,16 @@ def test_settings_reach_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
         (["good.fountain", "model.window=1"], "at least 2 latent frames"),
         (["/dev/zero"], "are not read"),
         (["good.fountain", "model._target_=os.system"], "there is no key 'model._target_'"),
+        (["good.fountain", "script.format=epub"], "epub"),
+        (["good.fountain", "output.codec=divx"], "output.codec=divx: there is no such choice"),
+        (["good.fountain", "output.crf=60"], "h264 takes 0 (best) to 51"),
+        (["good.fountain", "output.width=640"], "give both or neither"),
+        (["good.fountain", "output.width=641", "output.height=360"], "give an even number"),
+        (["good.fountain", "output.preset=placebo"], "there is no such choice"),
+        (["good.fountain", "ask_above_minutes=0"], "give more than 0"),
+        (["good.fountain", "--shots", "7"], "--shots 7: there is no shot '7'"),
+        (["good.fountain", "--scene", "2"], "--scene 2: there is no scene '2'"),
+        (["good.fountain", "--takes", "0"], "--takes 0: give 1 to 100"),
     ],
 )
 @pytest.mark.parametrize("verb", ["plan", "render"])
@@ -103,6 +113,39 @@ def test_bad_input_gets_exit_code_2_and_one_sentence(
     assert captured.err.count("\n") == 1
     assert captured.out == ""
     assert not Path("renders").exists(), "nothing half-written stays behind"
+
+
+def test_a_part_of_a_film_is_planned_as_a_film_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "good.fountain", "--json", "--shots", "1-2", "--takes", "2"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["film"] == "good-shots-1-2-takes-2"
+    assert [shot["id"] for shot in plan["shots"]] == ["1-2", "1-2 take 2"]
+
+
+def test_a_long_render_is_not_begun_unasked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["render", "good.fountain", "ask_above_minutes=0.01"]) == 2
+    assert "more than ask_above_minutes=0.01: say --yes" in capsys.readouterr().err
+    assert not list(Path().glob("renders/good*"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("film.csv", "id,prompt,duration\n1,A red boat sails on.,5s\n"),
+        ("film.md", "| prompt | length |\n|---|---|\n| A red boat sails on. | 5s |\n"),
+        ("film.txt", "A red boat sailed on at night. [[5s]]\n"),
+        ("film.script", "EXT. SEA - DAY\n\nA red boat sails on. [[5s]]\n"),
+    ],
+)
+def test_every_kind_of_script_is_planned(
+    name: str, text: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / name).write_text(text)
+    kind = ["script.format=fountain"] if name == "film.script" else []
+    assert main(["plan", name, "--json", *kind]) == 0
+    (shot,) = json.loads(capsys.readouterr().out)["shots"]
+    assert (shot["start"], shot["stop"]) == (0, 80)
+    assert "red boat" in shot["prompt"]
 
 
 def test_an_unwritable_store_is_said_in_a_sentence(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

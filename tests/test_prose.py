@@ -4,8 +4,10 @@ import pytest
 
 from farm.errors import BadInput
 from farm.script.model import Action, Member, Speech
-from farm.script.prose import find_place, find_time, part_speech, read_prose, say
+from farm.script.prose import read_prose, say
+from farm.script.quotes import part_speech
 from farm.script.read import check_kind, read_script
+from farm.script.whereabouts import find_place, find_time
 
 RATE = Fraction(16)
 STORY = """\

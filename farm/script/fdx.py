@@ -18,7 +18,8 @@ from defusedxml import DefusedXmlException
 from defusedxml.sax import parseString
 
 from farm.errors import BadInput
-from farm.script.fountain import MAX_LINE, Assembly
+from farm.script.assembly import Assembly
+from farm.script.lifted import MAX_LINE
 from farm.script.model import Screenplay, Source
 
 _DECLARED = re.compile(r"\s*<\?xml\s[^>]*\?>")

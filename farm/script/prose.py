@@ -13,63 +13,13 @@ from dataclasses import dataclass
 from markdown_it import MarkdownIt
 
 from farm.errors import BadInput
-from farm.script.fountain import MAX_LINE, Assembly, Lifted
+from farm.script.assembly import Assembly
+from farm.script.lifted import MAX_LINE, Lifted
 from farm.script.model import Screenplay, Source
+from farm.script.quotes import part_speech
+from farm.script.whereabouts import BARE, PLACES, TIMES, find_place, find_time
 
 MAX_PARAGRAPH = 2 * MAX_LINE
-_OUTSIDE = """
-    alley avenue battlefield bay beach bridge campsite canyon cemetery churchyard city clearing cliff
-    cliffs coast courtyard crossroads desert dock docks dunes farm farmyard field fields forest garden
-    glacier graveyard harbor harbour hill hills hillside hilltop island jetty jungle lake lane lawn market
-    marketplace marsh meadow meadows moor mountain mountains ocean orchard park path pavement pier
-    playground pond promenade quay river riverbank road roadside roof rooftop rooftops sea seashore shore
-    sky square stream street streets swamp terrace town valley village vineyard volcano waterfall wood
-    woods yard
-"""
-_INSIDE = """
-    attic bakery bar barn basement bathroom bedroom cabin cafe café carriage castle cathedral cave cellar
-    chapel church cinema classroom corridor cottage dungeon elevator factory garage greenhouse hall
-    hallway hospital hotel house hut inn kitchen lab laboratory library lift lighthouse museum office
-    palace parlour prison pub restaurant room school shed shop spaceship stable stairwell station studio
-    submarine tavern temple tent theater theatre tower tunnel warehouse workshop
-"""
-_PLACES = dict.fromkeys(_OUTSIDE.split(), "EXT") | dict.fromkeys(_INSIDE.split(), "INT")
-_TIMES = {
-    "night": "NIGHT",
-    "nightfall": "NIGHT",
-    "midnight": "MIDNIGHT",
-    "dawn": "DAWN",
-    "daybreak": "DAWN",
-    "sunrise": "DAWN",
-    "morning": "MORNING",
-    "noon": "NOON",
-    "midday": "NOON",
-    "daylight": "DAY",
-    "afternoon": "AFTERNOON",
-    "dusk": "DUSK",
-    "twilight": "DUSK",
-    "sunset": "SUNSET",
-    "sundown": "SUNSET",
-    "evening": "EVENING",
-    "moonlight": "MOONLIGHT",
-}
-_PLACE = re.compile(
-    r"\b(?P<how>in|inside|into|on|onto|at|to|through|across|along|over|under|by|near|beside|above|around|"
-    r"down|up|past|towards?|beyond|outside|within)\s+"
-    r"(?:(?:the|an?|her|his|their|its|this|that|our|my)\s+)?(?:(?!(?:from|of|off|out|the|and|or|for|with|as)\b)[\w'’-]+\s+){0,2}?"
-    rf"(?P<what>{'|'.join(sorted(_PLACES))})\b",
-    re.IGNORECASE,
-)
-_AROUND = {"near", "beside", "above", "around", "past", "beyond", "outside"}
-_WHEN = "|".join(_TIMES)
-_TIME = re.compile(
-    rf"\b(?:(?:at|by|before|in(?:\s+the)?|in\s+broad|that|this|one|(?:the\s+)?next|early|late|(?:it|this)\s+(?:is|was))"
-    rf"\s+(?:early\s+|late\s+|still\s+|already\s+)?(?P<at>{_WHEN})\b(?!\s+before)"
-    rf"|(?P<falls>{_WHEN})\s+(?:fell|falls|broke|breaks|came|comes|had\s+fallen|has\s+fallen)\b"
-    r"|the\s+sun\s+(?P<sun>rose|rises|came\s+up|comes\s+up|set|sets|was\s+setting|went\s+down|goes\s+down)\b)",
-    re.IGNORECASE,
-)
-_BARE = re.compile(rf"\b(?:{'|'.join(sorted([*_PLACES, *_TIMES]))})\b", re.IGNORECASE)
 _SLUG = re.compile(r"(?:INT|EXT|EST|I/E|INT\.?/EXT)[.\s]+\S")
 _CHAPTER = re.compile(
     r"(?:(?:chapter|part|book|act|scene)\s+(?:\d{1,4}|[ivxlc]{1,8}|[a-z]{3,9}(?:-[a-z]{3,5})?)|prologue|epilogue|"
@@ -77,36 +27,6 @@ _CHAPTER = re.compile(
     re.IGNORECASE,
 )
 _BYLINE = re.compile(r"(?:(?:written|a (?:film|story|tale))\s+)?by\s+\S.{0,100}", re.IGNORECASE)
-
-# What is said. Single quotes count only round a whole remark, or apostrophes would.
-_QUOTE = re.compile(
-    r"“([^“”]*)(?:”|$)|(?<!\w)\"([^\"]*)(?:\"|$)|"
-    r"(?<!\w)[‘'](?=\S)((?:[^‘’'\"“”]|(?<=\w)[’'](?=\w))+[,.!?…–—-])[’'](?!\w)"
-)
-_SAYS = (
-    r"(?:sa(?:id|ys)|ask(?:ed|s)|repl(?:ied|ies)|answer(?:ed|s)|whisper(?:ed|s)|shout(?:ed|s)|cr(?:ied|ies)|"
-    r"call(?:ed|s)|murmur(?:ed|s)|mutter(?:ed|s)|yell(?:ed|s)|add(?:ed|s)|beg[ai]n(?:s)?|continue[ds]|"
-    r"explain(?:ed|s)|announce[ds]|agree[ds]|sigh(?:ed|s)|s[aiu]ngs?|exclaim(?:ed|s)|insist(?:ed|s)|"
-    r"repeat(?:ed|s)|snap(?:ped|s)|demand(?:ed|s)|scream(?:ed|s)|laugh(?:ed|s))"
-)
-_CAPS = r"[A-ZÀ-ÖØ-Þ][\w'’-]*"
-_NAME = rf"(?:(?:Mrs?|Ms|Dr|St|Prof|Capt)\.\s)?{_CAPS}(?:\s{_CAPS}){{0,2}}"
-_OF = r"(?:the|an?|his|her|their|my|our)"
-_WHO = (
-    rf"(?:{_NAME}|{_OF}\s(?:(?:old|young|little|tall|small|other|first|second)\s)?[a-z]+(?:\s{_NAME})?|"
-    r"s?he|they|it)"
-)
-_AFTER = re.compile(
-    rf"\s*(?:{_SAYS}\s+(?P<after>{_WHO})|(?P<before>{_WHO})\s+(?:\w+ly\s+)?{_SAYS}\b(?!\s+(?:nothing|no)\b))"
-    r"(?:\s+\w+ly\b)?(?P<end>\s*(?:[.,;:–—-]|$))?"
-)
-_BEFORE = re.compile(
-    rf"(?<!\S)(?P<who>{_WHO})\s+(?:\w+ly\s+)?{_SAYS}(?:\s+\w+ly)?(?:\s+to\s+(?:the\s+)?\w+)?\s*[,:]?\s*$"
-)
-_AND_SAID = re.compile(rf",?\s+(?:and|then|and\s+then)\s+{_SAYS}(?:\s+\w+ly)?\s*[,:]?\s*$")
-_SUBJECT = re.compile(rf"(?:^|[.!?]\s+)(?P<who>{_NAME})\b[^.!?]*$")
-_NOBODY = {"he", "she", "it", "they", "i", "we", "you"}
-_LINKS = {"Then", "And", "But", "So", "When", "As", "Suddenly", "Finally", "Later", "Now", "Again", "Still"}
 
 _BLOCKS = MarkdownIt("commonmark").enable("table").disable("inline")
 _PLAIN_BLOCKS = (
@@ -129,104 +49,6 @@ def say(text: str, *, markdown: bool = True) -> str:
             elif part.type in ("softbreak", "hardbreak"):
                 words.append(" ")
     return _CONTROL.sub(" ", "".join(words)).strip()
-
-
-def _speaker(who: str) -> str:
-    words = who.split()
-    while len(words) > 1 and words[0] in _LINKS:
-        del words[0]
-    if re.fullmatch(_OF, words[0]):  # "his daughter Mira" is Mira, "the captain" has no other name
-        del words[0]
-        words = [word for word in words if word[0].isupper()] or words
-    return "" if words[0].lower() in _NOBODY or words[0] in _LINKS else " ".join(words)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _sentence(text: str) -> str:
-    text = re.sub(r" +([,.;:!?…])", r"\1", " ".join(text.split())).strip(" ,;:–—-")
-    if not any(letter.isalnum() for letter in text):
-        return ""
-    return _capital(text) if text[-1] in ".!?…”)" else f"{_capital(text)}."
-
-
-def _after(match: re.Match[str], rest: str) -> str:
-    """What is left of "said Mira, turning away." behind a quote: "Mira, turning away."."""
-    who, end = _capital(match["after"] or match["before"]), (match["end"] or "").strip()
-    if end == "." or not rest.strip():
-        return rest
-    if end:
-        return f"{who}, {rest.strip()}"
-    tail = re.match(r"\s+(?:to|with|in|from|at|for|through)\s[^.!?]{0,60}(?:[.!?]|$)", rest)
-    return rest[tail.end() :] if tail else f"{who}{rest}"
-
-
-def part_speech(text: str) -> tuple[str, list[tuple[str, str]]]:
-    """Part a paragraph into what is told and what is said: (narration, [(character, words), …]).
-
-    The character is "" where nobody is named; quotes that are no remark (the "Bluebird") stay told.
-    """
-    told: list[str] = [""]
-    said: list[str] = []
-    at = 0
-    for match in _QUOTE.finditer(text):
-        words = next(group for group in match.groups() if group is not None).strip()
-        told[-1] += text[at : match.start()]
-        at = match.end()
-        alone = not told[-1].strip() and not text[at:].strip()
-        named = _AFTER.match(text, at) or _BEFORE.search(told[-1][-200:])
-        if words and (words[-1] in ",.!?…–—-" or alone or named):
-            said.append(words)
-            told.append("")
-        else:
-            told[-1] += words
-    told[-1] += text[at:]
-    speech: list[tuple[str, str]] = []
-    who = ""
-    for index, words in enumerate(said):
-        behind, ahead = told[index + 1], told[index]
-        after = _AFTER.match(behind)
-        if after and not (after["before"] and words.endswith(".")):
-            who = _speaker(after["after"] or after["before"]) or who
-            told[index + 1] = _after(after, behind[after.end() :])
-        elif before := _BEFORE.search(ahead, max(0, len(ahead) - 200)):
-            who = _speaker(before["who"]) or who
-            told[index] = _ended(ahead[: before.start()])
-            if going := re.match(r"\s*,?\s*(?:and|then)\s+(?=\S)", behind):
-                told[index] += f" {_capital(before['who'])}"
-                told[index + 1] = f" {behind[going.end() :]}"
-        elif also := _AND_SAID.search(ahead, max(0, len(ahead) - 200)):
-            told[index] = _ended(ahead[: also.start()])
-            subject = _SUBJECT.search(ahead[: also.start()][-300:])
-            who = (_speaker(subject["who"]) if subject else "") or who
-        speech.append((who, f"{words[:-1]}." if words.endswith(",") else words))
-    return _sentence(" ".join(told)), speech
-
-
-def _ended(text: str) -> str:
-    text = text.rstrip(" ,;:–—-")
-    return f"{text}." if text and text[-1] not in ".!?…" else text
-
-
-def find_place(text: str) -> tuple[str, str] | None:
-    """Where a paragraph says it is: ("EXT", "HARBOUR")."""
-    match = _PLACE.search(text)
-    if match is None:
-        return None
-    what = match["what"].lower()
-    return ("EXT" if match["how"].lower() in _AROUND else _PLACES[what]), what.upper()
-
-
-def find_time(text: str) -> str | None:
-    """When a paragraph says it is: "NIGHT"."""
-    match = _TIME.search(text)
-    if match is None:
-        return None
-    if match["sun"]:
-        return "DAWN" if match["sun"].lower().startswith(("r", "c")) else "SUNSET"
-    return _TIMES[(match["at"] or match["falls"]).lower()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,12 +118,12 @@ class _Director:
         if _SLUG.match(text):
             self.slug = text
             return
-        for match in _BARE.finditer(text):
+        for match in BARE.finditer(text):
             word = match[0].lower()
-            if word in _PLACES:
-                self.place, self.slug = (_PLACES[word], word.upper()), ""
+            if word in PLACES:
+                self.place, self.slug = (PLACES[word], word.upper()), ""
             else:
-                self.time, self.slug = _TIMES[word], ""
+                self.time, self.slug = TIMES[word], ""
 
     def paragraph(self, text: str, source: Source) -> None:
         told, said = part_speech(text)

@@ -10,7 +10,8 @@ from pathlib import PurePath
 from farm.errors import BadInput, suggest
 from farm.script.director import direct
 from farm.script.fdx import read_fdx
-from farm.script.fountain import MAX_LINE, read_fountain
+from farm.script.fountain import read_fountain
+from farm.script.lifted import MAX_LINE
 from farm.script.model import MAX_BYTES, ShotList
 from farm.script.prose import read_prose
 from farm.script.shotlist import read_shot_list
