@@ -80,13 +80,19 @@ def test_a_small_film_is_made_in_order() -> None:
     assert state.settled
 
 
-def test_the_longest_chain_goes_first() -> None:
-    state = begin(plan_of(20, 400).tasks)
-    (first,) = step(state, Joined(at=0, worker="a"))
-    (second,) = step(state, Joined(at=0, worker="b"))
-    (third,) = finish(state, first)
-    (fourth,) = finish(state, second)
-    assert {third.task, fourth.task} >= {"denoise/2/0"}
+def test_a_first_look_then_the_longest_and_what_is_begun_is_finished() -> None:
+    state = begin(plan_of(100, 400, 20).tasks)
+    commands = [*step(state, Joined(at=0, worker="a")), *step(state, Joined(at=0, worker="b"))]
+    started: list[str] = []
+    while commands:
+        command = commands.pop(0)
+        started.append(command.task)
+        commands += finish(state, command)
+    shots = [task for task in started if not task.startswith("embed/")]
+    assert started[-len(shots) :] == shots, "texts come first"
+    assert set(shots[:2]) == {"denoise/3/0", "denoise/2/0"}
+    assert shots.index("finish/3") < shots.index("denoise/1/0")
+    assert shots[-1] == "stitch"
 
 
 def test_no_worker_gets_two_leases() -> None:

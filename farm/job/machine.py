@@ -78,8 +78,8 @@ class State:
     tasks: tuple[Task, ...]
     states: dict[str, TaskState]
     consumers: dict[str, list[str]]
-    priority: dict[str, float]
-    ready: list[tuple[bool, float, int, str]] = field(default_factory=list)
+    turns: dict[str | None, int]
+    ready: list[tuple[bool, int, int, str]] = field(default_factory=list)
     delayed: list[tuple[float, int, str]] = field(default_factory=list)
     workers: dict[str, str | None] = field(default_factory=dict)
     idle: list[str] = field(default_factory=list)
@@ -110,33 +110,47 @@ class State:
 
 
 def begin(tasks: Iterable[Task]) -> State:
-    """Make the state of a job in which nothing has happened.
-
-    A task's priority is the work that still hangs on it, its own included: the longest chain of
-    segments starts first, so that no worker is left alone with it at the end.
-    """
+    """Make the state of a job in which nothing has happened."""
     listed = tuple(tasks)
     consumers: dict[str, list[str]] = {task.id: [] for task in listed}
     for task in listed:
         for need in dict.fromkeys(task.needs):
             consumers[need].append(task.id)
-    priority: dict[str, float] = {}
-    for task in reversed(listed):
-        after = max((priority[consumer] for consumer in consumers[task.id]), default=0.0)
-        priority[task.id] = after + task.cost
     state = State(
         tasks=listed,
         states={
             task.id: TaskState(index=index, missing=len(set(task.needs))) for index, task in enumerate(listed)
         },
         consumers=consumers,
-        priority=priority,
+        turns=_turns(listed, consumers),
         left=len(listed),
     )
     for task in listed:
         if not task.needs:
             _make_ready(state, task.id)
     return state
+
+
+def _turns(tasks: tuple[Task, ...], consumers: dict[str, list[str]]) -> dict[str | None, int]:
+    """In which order shots are worked on: what is begun is finished, so that there is something to see.
+
+    The shortest shot comes first, as a first look at the film; then the longest, since a worker left
+    alone with it at the end would keep the film waiting; then the others by their length.
+    """
+    after: dict[str, float] = {}
+    length: dict[str | None, float] = {}
+    for task in reversed(tasks):
+        after[task.id] = task.cost + max((after[other] for other in consumers[task.id]), default=0.0)
+        if task.shot is not None:
+            length[task.shot] = max(after[task.id], length.get(task.shot, 0.0))
+    # Shots were met from the last to the first; of equal ones the first in the film goes first.
+    order = list(length)[::-1]
+    order.sort(key=lambda shot: -length[shot])
+    if len(order) > 2:
+        shortest = min(order, key=lambda shot: length[shot])
+        order.remove(shortest)
+        order.insert(0, shortest)
+    return {None: len(order)} | {shot: turn for turn, shot in enumerate(order)}
 
 
 def step(state: State, event: Event) -> list[Command]:
@@ -194,8 +208,9 @@ def _make_ready(state: State, task: str) -> None:
     current = state.states[task]
     current.phase = Phase.READY
     # Texts go first: a model's text encoder is often its largest part, and is loaded once for all.
-    first = state.tasks[current.index].kind is Kind.EMBED
-    heapq.heappush(state.ready, (not first, -state.priority[task], current.index, task))
+    made = state.tasks[current.index]
+    turn = state.turns[made.shot]
+    heapq.heappush(state.ready, (made.kind is not Kind.EMBED, turn, current.index, task))
 
 
 def _wake(state: State) -> None:
