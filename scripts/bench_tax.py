@@ -175,6 +175,9 @@ class NullModel:
     def decode(self, recipe: Recipe, latents: Sequence[bytes]) -> Iterator[bytes]:
         return iter(latents)
 
+    def look(self, recipe: Recipe, frames: Sequence[bytes]) -> dict[str, Any]:
+        return {}
+
 
 class NullMedia:
     """A Media that only writes down what it is given."""
