@@ -92,7 +92,7 @@ class Bars:
     def begin(self, plan: Plan, state: State) -> None:
         self.tally = Tally(plan)
         self.shot_of = {task.id: task.shot for task in plan.tasks}
-        self.parts = {item.shot.id: len(item.segments) + 1 for item in plan.shots}
+        self.parts = {item.shot.name: len(item.segments) + 1 for item in plan.shots}
         self.total = self.progress.add_task(plan.film, total=len(plan.tasks), left="")
         self.progress.start()
 

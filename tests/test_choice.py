@@ -42,7 +42,7 @@ def test_shots_are_chosen_by_id_and_range(words: str, found: list[str]) -> None:
 def test_scenes_and_takes() -> None:
     assert ids(Choice(scenes="3")) == ["3", "3-2"]
     assert ids(Choice(scenes="1-2A", shots="1-2")) == ["1-2"]
-    assert ids(Choice(shots="3", takes=3)) == ["3", "3 take 2", "3 take 3"]
+    assert ids(Choice(shots="3", takes=3)) == ["3", "3_take2", "3_take3"]
     assert Choice().whole
     assert not Choice(takes=2).whole
 

@@ -119,7 +119,7 @@ def test_a_part_of_a_film_is_planned_as_a_film_of_its_own(capsys: pytest.Capture
     assert main(["plan", "good.fountain", "--json", "--shots", "1-2", "--takes", "2"]) == 0
     plan = json.loads(capsys.readouterr().out)
     assert plan["film"] == "good-shots-1-2-takes-2"
-    assert [shot["id"] for shot in plan["shots"]] == ["1-2", "1-2 take 2"]
+    assert [shot["id"] for shot in plan["shots"]] == ["1-2", "1-2_take2"]
 
 
 def test_a_long_render_is_not_begun_unasked(capsys: pytest.CaptureFixture[str]) -> None:

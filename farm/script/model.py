@@ -139,8 +139,8 @@ class Shot:
 
     @property
     def name(self) -> str:
-        """The shot's id, and which take it is where it is not the first: "12A", "12A take 2"."""
-        return self.id if self.take == 1 else f"{self.id} take {self.take}"
+        """The shot's id, and its take where it is not the first: "12A", "12A_take2" (ids hold no "_")."""
+        return self.id if self.take == 1 else f"{self.id}_take{self.take}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
