@@ -6,6 +6,7 @@
     train.py transformer --stage frames
     train.py bank --kind clips      encode clips (may run beside the stage before)
     train.py transformer --stage clips
+    train.py transformer --stage takes      as they are sampled: without context, always a beginning
     train.py export                 write the diffusers folder that `farm` ships
 
 Every stage is seeded, logged as JSON lines, checkpointed, and goes on where it was stopped.
@@ -41,7 +42,7 @@ def main() -> None:
     bank.add_argument("--shards", type=int, required=True)
     bank.add_argument("--size", type=int, default=100)
     former = stages.add_parser("transformer")
-    former.add_argument("--stage", choices=["frames", "clips"], required=True)
+    former.add_argument("--stage", choices=["frames", "clips", "takes"], required=True)
     former.add_argument("--steps", type=int, required=True)
     former.add_argument("--batch", type=int, required=True)
     former.add_argument("--peak", type=float, default=1e-3)

@@ -50,23 +50,32 @@ def make_transformer(channels: int) -> SkyReelsV2Transformer3DModel:
     )
 
 
-def draw_levels(generator: torch.Generator, batch: int, length: int) -> Tensor:
-    """Draw noise levels [batch, length]: in step, chained behind nearly clean frames, or free."""
+def draw_levels(generator: torch.Generator, batch: int, length: int, inside: Tensor | None = None) -> Tensor:
+    """Draw noise levels [batch, length]: in step, chained behind nearly clean frames, or free.
+
+    Windows that lie `inside` a take (bool [batch]) are always chained.
+    """
     u = torch.rand(batch, length, generator=generator)
     together_ = u[:, :1].expand(-1, length)
     way = torch.rand(batch, generator=generator)
+    if inside is not None:
+        way = torch.where(inside, 0.5 + 0.35 * way, way)
     levels = torch.where(way[:, None] < 0.85, together_, u)
     levels = SHIFT * levels / (1 + (SHIFT - 1) * levels)
     if length > 1:
         given = torch.randint(1, max(2, length // 2 + 1), (batch,), generator=generator)
-        chained = (way > 0.50) & (way < 0.85)
+        chained = (way >= 0.50) & (way < 0.85)
         held = (torch.arange(length)[None] < given[:, None]) & chained[:, None]
         quiet = 0.05 * torch.rand(batch, 1, generator=generator).expand(-1, length)
         levels = torch.where(held, quiet, levels)
     return levels
 
 
-def _batch(bank: Bank, rng: random.Random, size: int, length: int) -> tuple[Tensor, Tensor, list[Scene]]:
+Batch = tuple[Tensor, Tensor, list[Scene], Tensor | None]
+
+
+def _batch(bank: Bank, rng: random.Random, size: int, length: int) -> Batch:
+    """Cut windows anywhere: latents, masks, scenes; every frame's level is then drawn freely."""
     latents, masks, scenes = [], [], []
     for _ in range(size):
         index = rng.randrange(len(bank.scenes))
@@ -77,7 +86,25 @@ def _batch(bank: Bank, rng: random.Random, size: int, length: int) -> tuple[Tens
         latents.append(bank.latents[index][:, first : first + length])
         masks.append(bank.masks[index][first : first + length])
         scenes.append(bank.scenes[index])
-    return torch.stack(latents).float(), torch.stack(masks).float(), scenes
+    return torch.stack(latents).float(), torch.stack(masks).float(), scenes, None
+
+
+def _takes(bank: Bank, rng: random.Random, size: int, length: int) -> Batch:
+    """Cut windows as they are sampled: three in four begin a take, the others lie inside one, chained.
+
+    A window without context is then always a beginning, which follows from its caption.
+    """
+    begins = [index for index, start in enumerate(bank.starts) if start == 0]
+    latents, masks, scenes, inside = [], [], [], []
+    for _ in range(size):
+        within = rng.random() < 0.25
+        index = rng.randrange(len(bank.scenes)) if within else rng.choice(begins)
+        first = rng.randint(1, bank.latents[index].shape[1] - length) if within else 0
+        latents.append(bank.latents[index][:, first : first + length])
+        masks.append(bank.masks[index][first : first + length])
+        scenes.append(bank.scenes[index])
+        inside.append(within)
+    return torch.stack(latents).float(), torch.stack(masks).float(), scenes, torch.tensor(inside)
 
 
 @contextmanager
@@ -105,12 +132,13 @@ def _loss(
     latents: Tensor,
     masks: Tensor,
     states: Tensor,
+    inside: Tensor | None,
     generator: torch.Generator,
 ) -> Tensor:
     """The squared error of the velocity at random levels; the subject's region weighs five times."""
     batch, _, length = latents.shape[:3]
     noise = torch.randn(latents.shape, generator=generator)
-    levels = draw_levels(generator, batch, length)
+    levels = draw_levels(generator, batch, length, inside)
     sigma = levels[:, None, :, None, None]
     with torch.autocast("cpu", torch.bfloat16), _attention(length):
         velocity = model(
@@ -125,18 +153,20 @@ def _loss(
 
 
 def train(work: Path, *, stage: str, steps: int, batch: int, peak: float, seed: int) -> None:
-    """Train one stage ("frames", "clips"), starting from the stage before it."""
+    """Train one stage ("frames", "clips", "takes"), starting from the stage before it."""
     torch.manual_seed(seed)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(work / "tokenizer")
     encoder = UMT5EncoderModel.from_pretrained(work / "text_encoder").eval()
-    bank = Bank(work / f"bank_{stage}")
+    bank = Bank(work / f"bank_{'frames' if stage == 'frames' else 'clips'}")
     bank.refresh()
     model = make_transformer(bank.latents[0].shape[0])
-    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.998))
+    decay = 0.99 if stage == "takes" else 0.998  # a short stage remembers a short time
+    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
     optimizers = _optimizers(model, peak)
     checkpoint = Checkpoint(work / f"transformer_{stage}.pt", model=model, averaged=averaged, **optimizers)
-    if stage == "clips" and not checkpoint.path.exists():
-        Checkpoint(work / "transformer_frames.pt", model=model, averaged=averaged).load()
+    before = {"clips": "frames", "takes": "clips"}.get(stage)
+    if before and not checkpoint.path.exists():
+        Checkpoint(work / f"transformer_{before}.pt", model=model, averaged=averaged).load()
         model.load_state_dict(averaged.module.state_dict())
     log = Log(work / f"transformer_{stage}.jsonl", every=50)
     for step in range(checkpoint.load(), steps):
@@ -150,12 +180,13 @@ def train(work: Path, *, stage: str, steps: int, batch: int, peak: float, seed: 
             for group in optimizer.param_groups:
                 group["lr"] = rate_at(step, steps, peak)
             optimizer.zero_grad()
-        latents, masks, scenes = _batch(bank, rng, share, length)
+        cut = _takes if stage == "takes" else _batch
+        latents, masks, scenes, inside = cut(bank, rng, share, length)
         texts = ["" if rng.random() < 0.1 else caption(rng, scene) for scene in scenes]
         with torch.no_grad():
             states = embed(encoder, tokenizer, texts)
         generator = torch.Generator().manual_seed(rng.randrange(2**31))
-        loss = _loss(model, latents, masks, states, generator)
+        loss = _loss(model, latents, masks, states, inside, generator)
         loss.backward()
         together.average_gradients(model)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
