@@ -96,7 +96,9 @@ class Worker:
         decoded = _glimpse(self.model.decode(recipe, latents), recipe["look"], looked)
         facts = self.media.encode_shot(recipe, _until(shown_frames(decoded, recipe), stopped), target)
         if looked and len(looked) == len(recipe["look"]["at"]):  # a shorter shot cannot be judged
-            facts |= {"seen": seen} if (seen := self.model.look(recipe, looked)) else {}
+            seen = self.model.look(recipe, looked)
+            if seen:
+                facts["seen"] = seen
         return {"shot": self.blobs.put(target)}, facts
 
     def _stitch(

@@ -9,7 +9,6 @@ from fractions import Fraction
 from farm.errors import BadInput
 from farm.script.model import MAX_SHOT_SECONDS, Line, Source
 
-NOTE = re.compile(r"\[\[\s*([^\[\]]*?)\s*\]\]")
 _SECONDS = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*(s|sec|secs|second|seconds|min|m|minutes)")
 
 # A page of a screenplay is a minute: about 180 words of action, read at the pace it is seen.
@@ -59,13 +58,6 @@ def check_seconds(seconds: Fraction, source: Source) -> None:
             f"{source}: a shot of {float(seconds):g} seconds cannot be made: "
             f"give more than 0 and at most {MAX_SHOT_SECONDS} seconds"
         )
-
-
-def noted_seconds(raw: str, source: Source) -> Fraction | None:
-    """Find a duration among the notes of a passage (`[[8s]]`); the last one counts."""
-    found = [parse_seconds(note, source) for note in NOTE.findall(raw)]
-    durations = [seconds for seconds in found if seconds is not None]
-    return durations[-1] if durations else None
 
 
 def action_seconds(text: str) -> Fraction:

@@ -15,12 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from figures import FIGURE, Colour, Points, circle, dim, poly
 from world import FPS, HEIGHT, NOBODY, WIDTH, Scene
 
 Image = NDArray[np.uint8]
-Points = NDArray[np.float64]
-Colour = tuple[float, float, float]
-Shape = tuple[Points, Colour]
 
 SCALE = 2  # supersampling
 W, H = WIDTH * SCALE, HEIGHT * SCALE
@@ -36,8 +34,6 @@ PAINT: dict[str, Colour] = {
     "pink": (252, 130, 186),
     "white": (250, 248, 242),
 }
-CREAM: Colour = (248, 234, 206)
-INK: Colour = (52, 44, 58)
 
 SKY: dict[str, tuple[Colour, Colour]] = {
     "dawn": ((176, 168, 222), (255, 216, 204)),
@@ -92,10 +88,6 @@ def _mixed(colour: Colour, tint: Colour, share: float) -> Colour:
     return (red, green, blue)
 
 
-def _dim(colour: Colour, gain: float) -> Colour:
-    return (colour[0] * gain, colour[1] * gain, colour[2] * gain)
-
-
 def _fill(image: Image, points: Points, colour: Colour) -> None:
     """Fill a polygon with antialiased edges, in place."""
     fixed = np.round(points * (1 << SHIFT)).astype(np.int32)
@@ -122,15 +114,10 @@ def _paper(image: Image, points: Points, colour: Colour, shadow: float = 0.34) -
 def _sky(time: str, weather: str, lean: float) -> Image:
     tint, share = WEATHER_SKY[weather]
     if time == "night":
-        tint = _dim(tint, 0.45)
+        tint = dim(tint, 0.45)
     top, bottom = (np.array(_mixed(c, tint, share), np.float64) for c in SKY[time])
     ramp = (np.linspace(0, 1, H) ** (1.0 + lean))[:, None, None]
     return np.broadcast_to(top * (1 - ramp) + bottom * ramp, (H, W, 3)).astype(np.uint8)
-
-
-def _circle(x: float, y: float, r: float, count: int = 40) -> Points:
-    angle = np.linspace(0, 2 * math.pi, count, endpoint=False)
-    return np.stack([x + r * np.cos(angle), y + r * np.sin(angle)], axis=1)
 
 
 def _crescent(x: float, y: float, r: float) -> Points:
@@ -247,7 +234,7 @@ def _flowers(layout: Layout, scroll: float) -> list[Points]:
     """A row of large round flowers on the near meadow."""
     first = math.floor((scroll - 80) / 74.0)
     return [
-        _circle(n * 74.0 - scroll, (0.935 + 0.02 * (n % 2)) * H, 9.0, 12)
+        circle(n * 74.0 - scroll, (0.935 + 0.02 * (n % 2)) * H, 9.0, 12)
         for n in range(first, first + int((W + 160) / 74) + 2)
     ]
 
@@ -278,187 +265,6 @@ def _windows(layout: Layout, scroll: float) -> list[Points]:
                 panes.append(np.array([[x, y], [x + 16, y], [x + 16, y + 16], [x, y + 16]]))
     return panes
 
-
-# --- subjects: polygons around (0, 0), about 200 high at SCALE 2, facing right --------------------
-
-
-def _poly(*points: tuple[float, float]) -> Points:
-    return np.array(points, np.float64)
-
-
-def _arc(x: float, y: float, rx: float, ry: float, start: float, stop: float) -> Points:
-    angle = np.radians(np.linspace(start, stop, 28))
-    return np.stack([x + rx * np.cos(angle), y + ry * np.sin(angle)], axis=1)
-
-
-def _boat(paint: Colour) -> list[Shape]:
-    return [
-        (_poly((-4, -92), (4, -92), (4, 24), (-4, 24)), INK),
-        (_poly((8, -84), (8, 14), (74, 14)), paint),
-        (_poly((-8, -60), (-8, 14), (-54, 14)), _dim(CREAM, 0.9)),
-        (np.concatenate([_poly((-84, 22), (88, 22)), _arc(0, 22, 62, 48, 0, 180)]), paint),
-        (_poly((-84, 22), (88, 22), (80, 34), (-77, 34)), _dim(paint, 0.78)),
-    ]
-
-
-def _balloon(paint: Colour) -> list[Shape]:
-    return [
-        (_poly((-30, 20), (-24, 20), (-12, 66), (-16, 66)), INK),
-        (_poly((30, 20), (24, 20), (12, 66), (16, 66)), INK),
-        (np.concatenate([_arc(0, -24, 62, 62, 150, 390), _poly((20, 44), (-20, 44))]), paint),
-        (np.concatenate([_arc(0, -24, 22, 62, 180, 360), _arc(0, -24, 22, 66, 0, 180)]), CREAM),
-        (_poly((-20, 62), (20, 62), (15, 90), (-15, 90)), (158, 104, 58)),
-    ]
-
-
-def _fish(paint: Colour) -> list[Shape]:
-    return [
-        (_poly((-44, 0), (-96, -44), (-82, 0), (-96, 44)), _dim(paint, 0.78)),
-        (_poly((-20, -34), (10, -74), (36, -34)), _dim(paint, 0.78)),
-        (np.concatenate([_arc(12, 0, 72, 48, 0, 360)]), paint),
-        (np.concatenate([_arc(-6, 6, 22, 14, 0, 360)]), CREAM),
-        (_circle(52, -12, 11), CREAM),
-        (_circle(55, -12, 6), INK),
-    ]
-
-
-def _bird(paint: Colour) -> list[Shape]:
-    return [
-        (_poly((-50, -4), (-98, -30), (-92, 18)), _dim(paint, 0.78)),
-        (_arc(-6, 4, 58, 38, 0, 360), paint),
-        (_circle(50, -26, 27), paint),
-        (_poly((72, -34), (102, -22), (72, -14)), (244, 158, 40)),
-        (_poly((-30, -6), (28, -8), (-30, -86), (-52, -70)), CREAM),
-        (_circle(57, -32, 6), INK),
-    ]
-
-
-def _car(paint: Colour) -> list[Shape]:
-    return [
-        (_poly((-50, -12), (-34, -58), (34, -58), (58, -12)), paint),
-        (_poly((-36, -14), (-25, -48), (-3, -48), (-3, -14)), CREAM),
-        (_poly((6, -14), (6, -48), (29, -48), (44, -14)), CREAM),
-        (_poly((-90, -14), (92, -14), (96, 34), (-94, 34)), paint),
-        (_poly((-94, 20), (96, 20), (96, 34), (-94, 34)), _dim(paint, 0.78)),
-        (_circle(-50, 36, 25), INK),
-        (_circle(52, 36, 25), INK),
-        (_circle(-50, 36, 11), CREAM),
-        (_circle(52, 36, 11), CREAM),
-    ]
-
-
-def _rocket(paint: Colour) -> list[Shape]:
-    return [
-        (_poly((-22, 62), (22, 62), (0, 104)), (246, 158, 40)),
-        (_poly((-24, 20), (-62, 74), (-24, 62)), _dim(paint, 0.78)),
-        (_poly((24, 20), (62, 74), (24, 62)), _dim(paint, 0.78)),
-        (
-            np.concatenate([_arc(0, -20, 36, 78, 180, 360), _poly((30, 64), (-30, 64))]),
-            paint,
-        ),
-        (_circle(0, -22, 18), CREAM),
-        (_circle(0, -22, 10), INK),
-    ]
-
-
-def _train(paint: Colour) -> list[Shape]:
-    return [
-        (_poly((50, -22), (54, -66), (78, -66), (82, -22)), INK),
-        (_poly((-88, -72), (-14, -72), (-14, 32), (-88, 32)), paint),
-        (_poly((-98, -86), (-6, -86), (-6, -70), (-98, -70)), _dim(paint, 0.7)),
-        (_poly((-72, -58), (-32, -58), (-32, -22), (-72, -22)), CREAM),
-        (np.concatenate([_arc(74, 0, 22, 28, -90, 90), _poly((-16, 28), (-16, -28))]), paint),
-        (_poly((-94, 26), (104, 26), (104, 40), (-94, 40)), INK),
-        (_circle(-58, 46, 26), INK),
-        (_circle(12, 50, 22), INK),
-        (_circle(68, 50, 22), INK),
-        (_circle(-58, 46, 11), CREAM),
-        (_circle(12, 50, 9), CREAM),
-        (_circle(68, 50, 9), CREAM),
-    ]
-
-
-def _whale(paint: Colour) -> list[Shape]:
-    return [
-        (_poly((44, -52), (30, -92), (44, -82), (50, -96), (56, -82), (70, -92), (56, -52)), (150, 214, 240)),
-        (_poly((-66, 10), (-104, -40), (-78, -44), (-70, -60), (-52, -40), (-40, 0)), _dim(paint, 0.8)),
-        (np.concatenate([_arc(22, 4, 76, 58, 180, 360), _arc(10, 4, 88, 46, 0, 180)]), paint),
-        (np.concatenate([_arc(20, 18, 72, 32, 0, 180)]), CREAM),
-        (_circle(66, -10, 9), INK),
-    ]
-
-
-def _cat(paint: Colour) -> list[Shape]:
-    return [
-        (
-            np.concatenate([_arc(-52, 30, 44, 56, 60, 250), _arc(-52, 30, 24, 36, 250, 60)]),
-            _dim(paint, 0.78),
-        ),
-        (np.concatenate([_arc(0, 30, 48, 60, 180, 360), _poly((54, 86), (-54, 86))]), paint),
-        (_poly((-8, -60), (-2, -104), (28, -74)), paint),
-        (_poly((72, -60), (66, -104), (36, -74)), paint),
-        (_arc(32, -42, 46, 40, 0, 360), paint),
-        (_arc(4, 56, 20, 30, 0, 360), CREAM),
-        (_circle(16, -46, 8), INK),
-        (_circle(48, -46, 8), INK),
-        (_poly((24, -30), (40, -30), (32, -20)), (236, 120, 120)),
-    ]
-
-
-def _butterfly(paint: Colour) -> list[Shape]:
-    return [
-        (_arc(-48, -34, 46, 42, 0, 360), paint),
-        (_arc(48, -34, 46, 42, 0, 360), paint),
-        (_arc(-38, 40, 34, 38, 0, 360), _dim(paint, 0.78)),
-        (_arc(38, 40, 34, 38, 0, 360), _dim(paint, 0.78)),
-        (_circle(-52, -34, 17), CREAM),
-        (_circle(52, -34, 17), CREAM),
-        (_arc(0, 6, 11, 62, 0, 360), INK),
-        (_circle(0, -58, 15), INK),
-    ]
-
-
-def _kite(paint: Colour) -> list[Shape]:
-    return [
-        (_poly((-2, 40), (4, 40), (-18, 102), (-24, 100)), INK),
-        (_poly((-24, 62), (12, 82), (12, 62), (-24, 82)), _dim(paint, 0.78)),
-        (_poly((0, -100), (66, -30), (0, 52), (-66, -30)), paint),
-        (_poly((0, -100), (66, -30), (0, -30)), CREAM),
-        (_poly((0, 52), (-66, -30), (0, -30)), CREAM),
-    ]
-
-
-def _girl(paint: Colour) -> list[Shape]:
-    skin: Colour = (240, 190, 150)
-    hair: Colour = (92, 56, 40)
-    return [
-        (_poly((-22, 50), (-8, 50), (-8, 100), (-22, 100)), INK),
-        (_poly((8, 50), (22, 50), (22, 100), (8, 100)), INK),
-        (_poly((-14, -22), (-64, 14), (-54, 26), (-10, 2)), skin),
-        (_poly((14, -22), (64, 14), (54, 26), (10, 2)), skin),
-        (_poly((-18, -30), (18, -30), (58, 62), (-58, 62)), paint),
-        (_arc(0, -62, 40, 42, 130, 410), hair),
-        (_circle(0, -58, 29), skin),
-        (_arc(0, -66, 32, 26, 180, 360), hair),
-        (_circle(-10, -54, 5), INK),
-        (_circle(12, -54, 5), INK),
-    ]
-
-
-FIGURE: dict[str, Callable[[Colour], list[Shape]]] = {
-    "boat": _boat,
-    "balloon": _balloon,
-    "fish": _fish,
-    "bird": _bird,
-    "car": _car,
-    "rocket": _rocket,
-    "train": _train,
-    "whale": _whale,
-    "cat": _cat,
-    "butterfly": _butterfly,
-    "kite": _kite,
-    "girl": _girl,
-}
 
 SIZE = 0.86  # of a subject, to the figures' own coordinates
 PLACE = (0.5 * W, 0.54 * H)
@@ -524,9 +330,9 @@ def _falling(scene: Scene, seconds: float) -> list[Points]:
             y = row * 96.0 + (column % 2) * 48 + (seconds * speed) % 96
             if scene.weather == "rain":
                 x -= ((seconds * speed) % 96 + row * 96) * 0.2
-                shapes.append(_poly((x, y), (x + 7, y), (x, y + 34), (x - 7, y + 34)))
+                shapes.append(poly((x, y), (x + 7, y), (x, y + 34), (x - 7, y + 34)))
             else:
-                shapes.append(_circle(x, y, 8.0, 12))
+                shapes.append(circle(x, y, 8.0, 12))
     return shapes
 
 
@@ -535,14 +341,14 @@ def _draw_sun(image: Image, scene: Scene, layout: Layout, pan: float) -> None:
     if scene.time == "night":
         for star in range(7):
             across = (layout.rows[2][star] * W - 0.1 * pan) % W
-            _fill(image, _circle(across, layout.rows[1][star] * 0.4 * H + 8, 4.0, 8), (232, 228, 200))
+            _fill(image, circle(across, layout.rows[1][star] * 0.4 * H + 8, 4.0, 8), (232, 228, 200))
         _fill(image, _crescent(x, y, 27), (246, 238, 200))
     elif scene.time == "sunset":
-        _paper(image, _circle(x, 0.46 * H, 48), (252, 196, 90), 0.14)
+        _paper(image, circle(x, 0.46 * H, 48), (252, 196, 90), 0.14)
     elif scene.time == "dawn":
-        _paper(image, _circle(x, 0.60 * H, 44), (255, 248, 214), 0.14)
+        _paper(image, circle(x, 0.60 * H, 44), (255, 248, 214), 0.14)
     elif scene.weather == "clear":
-        _paper(image, _circle(x, y, 30), (255, 240, 150), 0.14)
+        _paper(image, circle(x, y, 30), (255, 240, 150), 0.14)
 
 
 def draw_frame(scene: Scene, number: int) -> Image:
@@ -565,7 +371,7 @@ def draw_frame(scene: Scene, number: int) -> Image:
                     _fill(image, points, _lit(drop, SUBJECT_LIGHT[scene.time]))
             _draw_subjects(image, scene, at)
         ground = _mixed(GROUND[scene.setting][depth], *WEATHER_GROUND[scene.weather])
-        _paper(image, _below(*outline(layout, depth, scroll)), _dim(_lit(ground, light), layout.shade[depth]))
+        _paper(image, _below(*outline(layout, depth, scroll)), dim(_lit(ground, light), layout.shade[depth]))
         if scene.setting == "city" and depth == 1:
             pane = (206, 222, 230) if scene.time in ("day", "dawn") else (250, 214, 120)
             for points in _windows(layout, scroll):

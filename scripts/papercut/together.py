@@ -1,7 +1,7 @@
 """Train in several processes at once: `torchrun --nproc-per-node 2 scripts/papercut/train.py …`.
 
-On a CPU one process a core, each on its share of the batch, is half as fast again as one process
-with as many threads, since most operations here are too small to be worth sharing out.
+On a CPU one process a core, each on its share of the batch: most operations of the transformer are too
+small to be worth sharing out among threads.
 """
 
 from __future__ import annotations

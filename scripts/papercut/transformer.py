@@ -109,7 +109,7 @@ def _takes(bank: Bank, rng: random.Random, size: int, length: int) -> Batch:
 
 @contextmanager
 def _attention(length: int) -> Iterator[None]:
-    """On a CPU the plain attention is twice as fast for a single frame, the fused one for a window."""
+    """On a CPU the plain attention is the faster one for a single frame, the fused one for a window."""
     if length > 1:
         yield
     else:
