@@ -48,6 +48,8 @@ class ModelConf:
     window: int = 9
     #: Latent frames that neighbouring segments of a chained shot share.
     overlap: int = 3
+    #: Latent frames at the beginning of a chained shot that are made on their own first; 0 for none.
+    opening: int = 0
     #: Frames that one latent frame holds, but for the first, which holds one.
     temporal_stride: int = 4
     #: Pixels that one latent pixel is wide and high.
@@ -359,6 +361,7 @@ def settings(conf: FarmConf, weights: Weights, workers: int) -> Settings:
         levels_per_frame=model.family == "skyreels_v2",
         rate=parse_rate(model.fps),
         looks_at=tuple(model.looks_at),
+        opening=model.opening,
     )
     return Settings(
         family=family,

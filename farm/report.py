@@ -90,11 +90,11 @@ def joins(item: PlannedShot, differences: list[float]) -> list[dict[str, Any]]:
 
 
 def _held_joins(item: PlannedShot, outcome: Outcome) -> list[dict[str, Any]]:
-    """A shot's joins; the first beside what it is without continuity, where there is a control."""
+    """A shot's joins; one beside what it is without continuity, where there is a control."""
     found = joins(item, outcome.commits[item.finish].facts["differences"])
-    if item.control is not None and found:
-        control = joins(item, outcome.commits[item.control].facts["differences"])
-        found[0]["cut"] = control[0]["ratio"] if control else None
+    if item.control is not None and len(found) >= item.control_join:
+        control = joins(item, outcome.commits[item.control].facts["differences"])[item.control_join - 1 :]
+        found[item.control_join - 1]["cut"] = control[0]["ratio"] if control else None
     return found
 
 

@@ -95,7 +95,8 @@ class Worker:
         looked: list[Any] = []
         decoded = _glimpse(self.model.decode(recipe, latents), recipe["look"], looked)
         facts = self.media.encode_shot(recipe, _until(shown_frames(decoded, recipe), stopped), target)
-        if looked and len(looked) == len(recipe["look"]["at"]):  # a shorter shot cannot be judged
+        # A shorter shot cannot be judged, nor one that no prompt was said for.
+        if recipe["prompt"] and looked and len(looked) == len(recipe["look"]["at"]):
             seen = self.model.look(recipe, looked)
             if seen:
                 facts["seen"] = seen

@@ -82,7 +82,7 @@ class FakeModel:
             yield f"{name}-{number}"
 
     def look(self, recipe: Recipe, frames: Sequence[str]) -> dict[str, Any]:
-        return {"frames": {"asked": recipe["look"]["prompt"], "seen": " ".join(frames)}}
+        return {"frames": {"asked": recipe["prompt"], "seen": " ".join(frames)}}
 
 
 class TextMedia:

@@ -16,19 +16,23 @@ from farm.timebase import latents_for
 
 
 @st.composite
-def windows(draw: st.DrawFn) -> tuple[int, int, int]:
+def windows(draw: st.DrawFn) -> tuple[int, int, int, int]:
     window = draw(st.integers(2, 40))
-    return draw(st.integers(1, 500)), window, draw(st.integers(1, (window + 1) // 3))
+    overlap = draw(st.integers(1, (window + 1) // 3))
+    return draw(st.integers(1, 500)), window, overlap, draw(st.integers(0, overlap))
 
 
 @given(windows())
-def test_segments_cover_a_shot_exactly_and_overlap_as_asked(case: tuple[int, int, int]) -> None:
-    latents, window, overlap = case
-    made = split_windows(latents, window, overlap)
+def test_segments_cover_a_shot_exactly_and_overlap_as_asked(case: tuple[int, int, int, int]) -> None:
+    latents, window, overlap, opening = case
+    made = split_windows(latents, window, overlap, opening)
     owned = [frame for item in made for frame in range(item.owned.start, item.owned.stop)]
     assert owned == list(range(latents))
     assert all(len(item.span) <= window for item in made)
     assert made[0].given == 0
+    if opening and latents > opening:
+        first, made = made[0], made[1:]
+        assert (len(first.span), made[0].given, made[0].span.start) == (opening, opening, 0)
     for before, after in zip(made, made[1:], strict=False):
         assert before.span.stop - after.span.start == overlap == after.given
         # The context comes from one neighbour, so that neighbour must own all of it.
@@ -106,7 +110,7 @@ def test_golden_keys() -> None:
     """Fails when what a recipe says changes: then raise the number in ALGORITHM and this key."""
     plan = make_plan("film", shots(shot("1", 150)), make_settings())
     assert len(plan.tasks) == 2 + 6 + 1 + 1
-    assert plan.key == "1f499a3b9b491db11c8d784db6233dfd3e722d367054b7918aacf74b0c49f760"
+    assert plan.key == "a233fd14df5c49f06ac44a6fc805646f910076980d2e3788823ab8ad63f12c5d"
 
 
 def test_chained_segments_wait_for_one_another_and_cut_ones_do_not() -> None:
@@ -118,15 +122,30 @@ def test_chained_segments_wait_for_one_another_and_cut_ones_do_not() -> None:
     assert all(len(task.needs) == 2 for task in free)
 
 
+def test_a_shot_with_an_opening_is_drawn_from_its_first_frame() -> None:
+    base = make_settings(control=True)
+    settings = replace(base, family=replace(base.family, opening=1))
+    one, long = make_plan("film", shots(shot("1", 30), shot("2", 150)), settings).shots
+    # Even a shot of one window is chained then: to its opening.
+    assert (one.continuity, [len(window.span) for window in one.windows]) == ("chain", [1, 9])
+    assert [(window.span.start, window.given) for window in long.windows[:3]] == [(0, 0), (0, 1), (6, 3)]
+    assert [segment.frames.start for segment in long.segments[:3]] == [0, 1, 33]
+    # The control stands at the first join of two long segments, and is made on the same segments before.
+    control = next(
+        task for task in make_plan("film", shots(shot("2", 150)), settings).tasks if task.id == long.control
+    )
+    assert control.needs == ("denoise/2/0", "denoise/2/1", "denoise/2/control")
+
+
 def test_a_control_adds_one_segment_on_its_own_and_changes_nothing_else() -> None:
     items = shots(shot("1", 60), shot("2", 150), shot("3", 20))
     plain, held = (make_plan("film", items, make_settings(control=control)) for control in (False, True))
     added = keys(held).keys() - keys(plain).keys()
-    assert added == {"denoise/2/control", "control/2"}
+    assert added == {"denoise/2/control", "finish/2/control"}
     assert all(keys(held)[task] == key for task, key in keys(plain).items())
-    control = next(task for task in held.tasks if task.id == "control/2")
+    control = next(task for task in held.tasks if task.id == "finish/2/control")
     assert control.needs == ("denoise/2/0", "denoise/2/control")
-    assert [item.control for item in held.shots] == [None, "control/2", None]
+    assert [item.control for item in held.shots] == [None, "finish/2/control", None]
 
 
 def test_auto_is_a_pure_choice() -> None:

@@ -31,7 +31,8 @@ def test_what_cannot_be_hashed_safely_is_refused(value: object) -> None:
 
 
 def test_a_key_depends_on_kind_recipe_and_needs_in_order() -> None:
-    base = key_of("embed", "{}", ("a", "b"))
-    assert base != key_of("finish", "{}", ("a", "b"))
-    assert base != key_of("embed", "{ }", ("a", "b"))
-    assert base != key_of("embed", "{}", ("b", "a"))
+    base = key_of("embed", ["{}"], [b"a", b"b"])
+    assert base != key_of("finish", ["{}"], [b"a", b"b"])
+    assert base != key_of("embed", ["{ }"], [b"a", b"b"])
+    assert base != key_of("embed", ["{}", "{}"], [b"a", b"b"])
+    assert base != key_of("embed", ["{}"], [b"b", b"a"])

@@ -143,7 +143,7 @@ class SkyReelsV2:
         if "probe" not in self._parts:
             self._parts["probe"] = Probe.load(self.folder / "probe")
         probe: Probe = self._parts["probe"]
-        states = self._encode(recipe["look"]["prompt"], recipe["look"]["tokens"], DTYPES[recipe["dtype"]])
+        states = self._encode(recipe["prompt"], recipe["look"]["tokens"], DTYPES[recipe["dtype"]])
         return compare(probe.asked(states), probe.seen(frames))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
 from functools import lru_cache
+from io import StringIO
 from typing import Any
 
 from farm.errors import BadInput
@@ -17,6 +18,8 @@ from farm.plan.segments import Window, split_windows
 from farm.plan.spec import FamilySpec, Settings
 from farm.script.model import Continuity, Shot, ShotList, Unfilmed
 from farm.timebase import Span, first_showing, frames_of, latents_for, source_frame
+
+EMBED_S = 0.1  # for estimates
 
 
 class Kind(StrEnum):
@@ -28,24 +31,47 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A unit of work: `needs` are the ids of the tasks whose outputs it consumes, in order.
+    """A unit of work: it consumes the outputs of the tasks it comes `after`, in order.
 
-    Its recipe comes in two parts, since most of it is the same for all of a film's tasks of a kind.
+    So that a million shots fit in memory, a task holds its key as bytes, its recipe in parts (most of
+    which are the same for all of a film's tasks of a kind, or for all of a shot's), and its name not at
+    all: `part` tells it from others of its kind and shot.
     """
 
-    id: str
     kind: Kind
-    key: str
-    common: str
-    own: str
-    needs: tuple[str, ...]
     shot: str | None
+    part: str
+    digest: bytes
+    common: tuple[str, ...]
+    own: str
+    after: tuple[Task, ...]
     cost: float
+
+    @property
+    def id(self) -> str:
+        """Names it within the plan: "denoise/12A/0", "finish/12A", "stitch"."""
+        return task_id(self.kind, self.shot, self.part)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The ids of the tasks it comes after."""
+        return tuple(task.id for task in self.after)
+
+    @property
+    def key(self) -> str:
+        """The recipe key: 64 hexadecimal digits."""
+        return self.digest.hex()
 
     @property
     def recipe(self) -> str:
         """The recipe as one JSON object."""
-        return join_recipe(self.common, self.own)
+        return join_recipe((*self.common, self.own))
+
+
+def task_id(kind: Kind, shot: str | None, part: str) -> str:
+    """The id of a task: its kind, its shot and its part, where it has them."""
+    middle = f"/{shot}" if shot else ""
+    return f"{kind}{middle}/{part}" if part else f"{kind}{middle}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,18 +86,42 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedShot:
-    """A shot with its place in the film, how it is continued, and its segments.
+    """A shot with its place in the film, how it is continued, and its windows.
 
-    `control` is the task that shows its first join as it would be without continuity, where asked for.
+    `control` is the task that shows one join as it would be without continuity, where asked for.
     """
 
     shot: Shot
     span: Span
     continuity: Continuity
     latents: int
-    segments: tuple[Segment, ...]
-    finish: str
+    windows: tuple[Window, ...]
+    frames: tuple[Span, ...]
     control: str | None = None
+
+    @property
+    def finish(self) -> str:
+        """The id of the task that decodes and encodes it."""
+        return task_id(Kind.FINISH, self.shot.name, "")
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """Its segments; made when asked for, since their parts are the same for shots of one length."""
+        name = self.shot.name
+        return tuple(
+            Segment(
+                id=f"{name}/{index}",
+                task=task_id(Kind.DENOISE, name, str(index)),
+                window=window,
+                frames=frames,
+            )
+            for index, (window, frames) in enumerate(zip(self.windows, self.frames, strict=True))
+        )
+
+    @property
+    def control_join(self) -> int:
+        """The number, from 1, of the first join between two long segments: an opening is a short one."""
+        return 2 if self.windows[1].span.start == 0 else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +162,7 @@ def choose_continuity(asked: Continuity, latents: int, settings: Settings) -> Co
             "use continuity=cut"
         )
     if asked == "auto":
-        return "chain" if family.levels_per_frame and latents > family.window else "cut"
+        return "chain" if family.levels_per_frame and latents > (family.opening or family.window) else "cut"
     return asked
 
 
@@ -156,7 +206,12 @@ def _common(settings: Settings) -> dict[Kind, dict[str, Any]]:
             "shift": sampling.shift,
             **network,
         },
-        Kind.FINISH: {"source_rate": family.rate, "encoding": encoding, **network},
+        Kind.FINISH: {
+            "source_rate": family.rate,
+            "encoding": encoding,
+            "look": {"at": family.looks_at, "tokens": family.text_tokens} if family.looks_at else None,
+            **network,
+        },
         Kind.STITCH: {"encoding": encoding},
     }
 
@@ -165,116 +220,147 @@ class _Builder:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.tasks: list[Task] = []
-        self.keys: dict[str, str] = {}
-        self.common = {kind: canonical(recipe) for kind, recipe in _common(settings).items()}
+        self.texts: dict[str, Task] = {}
+        self.common = {kind: (canonical(recipe),) for kind, recipe in _common(settings).items()}
+        self.windows: dict[tuple[Window, bool], tuple[tuple[str, ...], float]] = {}
 
     def add(
         self,
-        task_id: str,
         kind: Kind,
-        recipe: dict[str, Any],
-        needs: tuple[str, ...],
         shot: str | None,
+        part: str,
+        recipe: str,
+        after: tuple[Task, ...],
         cost: float,
-    ) -> str:
-        common, own = self.common[kind], canonical(recipe)
-        key = key_of(kind.value, f"{common}\n{own}", tuple(self.keys[need] for need in needs))
-        self.keys[task_id] = key
-        self.tasks.append(
-            Task(id=task_id, kind=kind, key=key, common=common, own=own, needs=needs, shot=shot, cost=cost)
+        common: tuple[str, ...] | None = None,
+    ) -> Task:
+        common = common or self.common[kind]
+        task = Task(
+            kind=kind,
+            shot=shot,
+            part=part,
+            digest=key_of(kind.value, (*common, recipe), [task.digest for task in after]),
+            common=common,
+            own=recipe,
+            after=after,
+            cost=cost,
         )
-        return task_id
+        self.tasks.append(task)
+        return task
 
-    def embed(self, text: str) -> str:
+    def embed(self, text: str) -> Task:
         """One task a text, however many shots share it."""
-        task_id = f"embed/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-        if task_id not in self.keys:
-            self.add(task_id, Kind.EMBED, {"text": text}, (), None, 0.1)
-        return task_id
+        if (made := self.texts.get(text)) is not None:
+            return made
+        part = hashlib.sha256(text.encode()).hexdigest()[:16]
+        self.texts[text] = self.add(Kind.EMBED, None, part, canonical({"text": text}), (), EMBED_S)
+        return self.texts[text]
 
-    def shot(self, shot: Shot, span: Span, keys: tuple[int, ...]) -> PlannedShot:
+    def shot(self, shot: Shot, span: Span, keys: tuple[int, ...]) -> tuple[PlannedShot, Task]:
+        """Plan a shot's tasks; returns it with the task that finishes it."""
         settings = self.settings
-        family, sampling, output = settings.family, settings.sampling, settings.output
-        model_frames = source_frame(shot.frames - 1, family.rate, output.rate) + 1
-        latents = latents_for(model_frames, family.temporal_stride)
-        asked = shot.continuity or settings.continuity
-        way = choose_continuity(asked, latents, settings)
+        family, rate = settings.family, settings.output.rate
+        latents = latents_for(
+            source_frame(shot.frames - 1, family.rate, rate) + 1,
+            family.temporal_stride,
+        )
+        way = choose_continuity(shot.continuity or settings.continuity, latents, settings)
         # Segments on their own overlap by one column all the same: a window's column 0 decodes
         # right only at the start of a shot, so mid-shot it is discarded.
-        overlap = family.overlap if way == "chain" else 1
-        prompt, negative = self.embed(shot.prompt), self.embed(sampling.negative_prompt)
-        segments: list[Segment] = []
-        for index, window in enumerate(split_windows(latents, family.window, overlap)):
-            before = segments[-1].task if way == "chain" and index else None
-            task = self.denoise(shot, str(index), window, (prompt, negative), before)
-            frames = _owned_frames(window.owned, shot.frames, family, output.rate)
-            segments.append(Segment(id=f"{shot.name}/{index}", task=task, window=window, frames=frames))
-        tasks = tuple(segment.task for segment in segments)
-        finish = self.finish(f"finish/{shot.name}", shot.name, shot.frames, tasks, latents, keys, shot.prompt)
-        return PlannedShot(
+        overlap, opening = (family.overlap, family.opening) if way == "chain" else (1, 0)
+        windows = split_windows(latents, family.window, overlap, opening)
+        texts, own = self._texts(shot), self._own(shot)
+        tasks: list[Task] = []
+        for index, window in enumerate(windows):
+            before = tasks[-1] if way == "chain" and index else None
+            tasks.append(self.denoise(shot.name, str(index), own, window, texts, before))
+        finish = self.finish(shot.name, "", shot.frames, tuple(tasks), latents, keys, shot.prompt)
+        planned = PlannedShot(
             shot=shot,
             span=span,
             continuity=way,
             latents=latents,
-            segments=tuple(segments),
-            finish=finish,
+            windows=windows,
+            frames=_owned_frames(windows, shot.frames, family, rate),
         )
+        return planned, finish
 
-    def denoise(
-        self, shot: Shot, name: str, window: Window, texts: tuple[str, str], before: str | None
-    ) -> str:
-        """One window: chained to the task `before`, or on its own."""
-        settings = self.settings
-        sampling = settings.sampling
-        seed = settings.seed if shot.seed is None else shot.seed
+    def _texts(self, shot: Shot) -> tuple[Task, Task]:
+        return self.embed(shot.prompt), self.embed(self.settings.sampling.negative_prompt)
+
+    def _own(self, shot: Shot) -> str:
+        """What all segments of a shot have in common."""
+        seed = self.settings.seed if shot.seed is None else shot.seed
+        return canonical({"shot": shot.id, "scene": shot.scene, "seed": take_seed(seed, shot.take)})
+
+    def _window(self, window: Window, chained: bool) -> tuple[tuple[str, ...], float]:
+        """What segments at this place have in common in all shots, and what one costs."""
+        if (made := self.windows.get((window, chained))) is not None:
+            return made
+        sampling, cost = self.settings.sampling, self.settings.cost
         recipe = {
-            "shot": shot.id,
-            "scene": shot.scene,
-            "seed": take_seed(seed, shot.take),
             "span": (window.span.start, window.span.stop),
             "given": window.given,
-            "way": "chain" if before else "cut",
-            "context_level": sampling.context_level if before else None,
+            "way": "chain" if chained else "cut",
+            "context_level": sampling.context_level if chained else None,
         }
         evaluations = sampling.steps * (2 if sampling.guidance > 1 else 1)
-        cost = evaluations * len(window.span) * settings.cost.evaluation_s_per_latent
-        needs = (*texts, before) if before else texts
-        return self.add(f"denoise/{shot.name}/{name}", Kind.DENOISE, recipe, needs, shot.name, cost)
+        self.windows[window, chained] = (
+            (*self.common[Kind.DENOISE], canonical(recipe)),
+            evaluations * len(window.span) * cost.evaluation_s_per_latent,
+        )
+        return self.windows[window, chained]
+
+    def denoise(
+        self,
+        shot: str,
+        part: str,
+        own: str,
+        window: Window,
+        texts: tuple[Task, Task],
+        before: Task | None,
+    ) -> Task:
+        """One window: chained to the task `before`, or on its own."""
+        common, cost = self._window(window, before is not None)
+        after = texts if before is None else (*texts, before)
+        return self.add(Kind.DENOISE, shot, part, own, after, cost, common)
 
     def finish(
         self,
-        task_id: str,
         shot: str,
+        part: str,
         frames: int,
-        segments: tuple[str, ...],
+        segments: tuple[Task, ...],
         latents: int,
         keys: tuple[int, ...] = (),
         prompt: str = "",
-    ) -> str:
-        family = self.settings.family
-        look = {"at": family.looks_at, "prompt": prompt, "tokens": family.text_tokens}
-        recipe = {"frames": frames, "keys": keys, "look": look if family.looks_at and prompt else None}
+    ) -> Task:
+        recipe = {"frames": frames, "keys": keys, "prompt": prompt}
         cost = latents * self.settings.cost.decode_s_per_latent
-        return self.add(task_id, Kind.FINISH, recipe, segments, shot, cost)
+        return self.add(Kind.FINISH, shot, part, canonical(recipe), segments, cost)
 
     def control(self, item: PlannedShot) -> PlannedShot:
-        """Make a chained shot's second segment once more on its own: what its first join is held against."""
-        shot, (first, second, *_) = item.shot, item.segments
-        texts = (self.embed(shot.prompt), self.embed(self.settings.sampling.negative_prompt))
-        alone = self.denoise(shot, "control", second.window, texts, None)
-        task_id, latents = f"control/{shot.name}", second.window.span.stop
-        finish = self.finish(task_id, shot.name, second.frames.stop, (first.task, alone), latents)
-        return replace(item, control=finish)
+        """Make the segment behind a shot's first long one once more on its own, to hold its join against."""
+        shot, join = item.shot, item.control_join
+        made = {task.id: task for task in self.tasks if task.shot == shot.name}
+        before = [made[segment.task] for segment in item.segments[:join]]
+        window = item.windows[join]
+        alone = self.denoise(shot.name, "control", self._own(shot), window, self._texts(shot), None)
+        tasks = (*before, alone)
+        finish = self.finish(shot.name, "control", item.frames[join].stop, tasks, window.span.stop)
+        return replace(item, control=finish.id)
 
 
 @lru_cache(maxsize=4096)
-def _owned_frames(owned: Span, frames: int, family: FamilySpec, rate: Fraction) -> Span:
-    """The frames of the film, counted within the shot, that a window's own latent frames show."""
-    edges = (
-        min(frames, first_showing(frames_of(edge, family.temporal_stride), family.rate, rate))
-        for edge in (owned.start, owned.stop)
-    )
-    return Span(*edges)
+def _owned_frames(
+    windows: tuple[Window, ...], frames: int, family: FamilySpec, rate: Fraction
+) -> tuple[Span, ...]:
+    """The frames of the film, counted within the shot, that each window's own latent frames show."""
+
+    def showing(latent: int) -> int:
+        return min(frames, first_showing(frames_of(latent, family.temporal_stride), family.rate, rate))
+
+    return tuple(Span(showing(window.owned.start), showing(window.owned.stop)) for window in windows)
 
 
 def make_plan(film: str, shots: ShotList, settings: Settings) -> Plan:
@@ -315,34 +401,39 @@ def _make_plan(film: str, shots: ShotList, settings: Settings) -> Plan:
     placed = list(zip(shots.shots, reel.spans(shots.shots, title["frames"] if title else 0), strict=True))
     frames = placed[-1][1].stop + (end["frames"] if end else 0)
     planned: list[PlannedShot] = []
-    rows: list[dict[str, Any]] = []
+    finished: list[Task] = []
+    # Written as they are made: as plain data, a million rows would not fit beside the rest.
+    rows = StringIO()
     for index, (shot, span) in enumerate(placed):
         following = placed[index + 1][0] if index + 1 < len(placed) else None
-        planned.append(builder.shot(shot, span, reel.key_frames(shot, following)))
-        rows.append(
-            {
-                "id": shot.name,
-                "frames": shot.frames,
-                "start": span.start,
-                "label": shot.prompt[:120],
-                "enter": reel.fade(shot.enter),
-                "leave": reel.fade(shot.leave),
-                "tail": reel.tail(shot, following),
-            }
-        )
-    chained = [item for item in planned if item.continuity == "chain" and len(item.segments) > 1]
+        item, finish = builder.shot(shot, span, reel.key_frames(shot, following))
+        planned.append(item)
+        finished.append(finish)
+        row = {
+            "id": shot.name,
+            "frames": shot.frames,
+            "start": span.start,
+            "label": shot.prompt[:120],
+            "enter": reel.fade(shot.enter),
+            "leave": reel.fade(shot.leave),
+            "tail": reel.tail(shot, following),
+        }
+        rows.write(f"{',' if index else ''}{canonical(row)}")
+    chained = [item for item in planned if item.continuity == "chain" and item.latents > family.window]
     if settings.control and chained:
         longest = max(chained, key=lambda item: item.latents)
         planned[planned.index(longest)] = builder.control(longest)
     recipe = {
         "frames": frames,
-        "shots": rows,
         "cards": {"title": title, "end": end},
         "chapters": reel.chapters(placed, frames),
         "lines": reel.lines(placed),
     }
-    finished = tuple(item.finish for item in planned)
-    builder.add("stitch", Kind.STITCH, recipe, finished, None, len(planned) * 0.02)
+    del placed
+    listed = f'{{"shots":[{rows.getvalue()}]}}'
+    rows.close()
+    common = (*builder.common[Kind.STITCH], canonical(recipe))
+    builder.add(Kind.STITCH, None, "", listed, tuple(finished), len(planned) * 0.02, common)
     return Plan(
         film=film,
         settings=settings,

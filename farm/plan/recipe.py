@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -47,13 +47,17 @@ def canonical(value: Mapping[str, Any]) -> str:
     return _ENCODER.encode(_plain(value, "recipe"))
 
 
-def key_of(kind: str, recipe: str, needs: tuple[str, ...]) -> str:
-    """Return a task's key from its canonical recipe and the keys of what it depends on, in order."""
-    # Kinds and keys hold no white space, so this head can be read in one way only.
-    head = f"{kind} {ALGORITHM[kind]} {' '.join(needs)}"
-    return hashlib.sha256(f"{head}\n{recipe}".encode()).hexdigest()
+def key_of(kind: str, parts: Sequence[str], needs: Sequence[bytes]) -> bytes:
+    """Return a task's key (32 bytes) from the canonical parts of its recipe and its needs' keys, in order."""
+    # Keys are of one length, and canonical JSON holds no line end: this can be read in one way only.
+    digest = hashlib.sha256(f"{kind} {ALGORITHM[kind]} {len(needs)}\n".encode())
+    digest.update(b"".join(needs))
+    for part in parts:
+        digest.update(b"\n")
+        digest.update(part.encode())
+    return digest.digest()
 
 
-def join_recipe(common: str, own: str) -> str:
-    """Join the two parts of a recipe, neither of them empty, into one JSON object."""
-    return f"{common[:-1]},{own[1:]}"
+def join_recipe(parts: Sequence[str]) -> str:
+    """Join the parts of a recipe, none of them empty, into one JSON object."""
+    return f"{{{','.join(part[1:-1] for part in parts)}}}"

@@ -26,19 +26,21 @@ class Window:
 
 
 @lru_cache(maxsize=4096)
-def split_windows(latents: int, window: int, overlap: int) -> tuple[Window, ...]:
+def split_windows(latents: int, window: int, overlap: int, opening: int = 0) -> tuple[Window, ...]:
     """Split `latents` latent frames into as few windows as possible, all of nearly one length.
 
     Every window but the first overlaps the one before it by exactly `overlap`; none is longer than
     `window`. With overlap <= (window + 1) // 3 every window owns at least `overlap` columns, so a
-    window's context always comes from one neighbour.
+    window's context always comes from one neighbour. With an `opening` (at most `overlap`) the first
+    so many latent frames are a short window of their own, and are given to the next one.
     """
-    if latents <= window:
-        return (Window(span=Span(0, latents), given=0),)
-    fresh = latents - overlap
-    pieces = -(-fresh // (window - overlap))
-    edges = [overlap + fresh * index // pieces for index in range(pieces + 1)]
-    return tuple(
-        Window(span=Span(start - overlap, stop), given=overlap if index else 0)
-        for index, (start, stop) in enumerate(pairwise(edges))
-    )
+    stops = [latents]
+    if latents > window:
+        fresh = latents - overlap
+        pieces = -(-fresh // (window - overlap))
+        stops = [overlap + fresh * piece // pieces for piece in range(1, pieces + 1)]
+    first = [Window(span=Span(0, stops[0]), given=0)]
+    if 0 < opening < latents:
+        first = [Window(span=Span(0, opening), given=0), Window(span=Span(0, stops[0]), given=opening)]
+    following = (Window(span=Span(before - overlap, stop), given=overlap) for before, stop in pairwise(stops))
+    return (*first, *following)

@@ -14,8 +14,10 @@ class FamilySpec:
     """What a family of video models can do.
 
     `window` and `overlap` count latent frames; `levels_per_frame` says whether the network takes a
-    noise level for each latent frame, which `chain` needs. `looks_at` numbers the frames of a shot by
-    which the model can tell whether it shows what its prompt says; none if it cannot.
+    noise level for each latent frame, which `chain` needs. A model with an `opening` draws so many
+    latent frames at a shot's beginning on their own, and everything else from them. `looks_at` numbers
+    the frames of a shot by which the model can tell whether it shows what its prompt says; none if it
+    cannot.
     """
 
     name: str
@@ -27,12 +29,18 @@ class FamilySpec:
     levels_per_frame: bool
     rate: Fraction
     looks_at: tuple[int, ...] = ()
+    opening: int = 0
 
     def __post_init__(self) -> None:
         if not 1 <= self.overlap <= (self.window + 1) // 3:
             raise BadInput(
                 f"continuity.overlap={self.overlap} does not fit model.window={self.window}: "
                 f"give 1 to {(self.window + 1) // 3} latent frames"
+            )
+        if not 0 <= self.opening <= self.overlap:
+            raise BadInput(
+                f"model.opening={self.opening} cannot be used: give 0 to {self.overlap} latent frames, "
+                "no more than neighbouring segments share"
             )
 
 

@@ -17,9 +17,7 @@ LIMIT = 24 * 2**20
 
 def export(work: Path, target: Path) -> None:
     """Export the averaged weights of the last stage there is; refuses to pass 24 MB."""
-    stage = next(
-        path for name in ("takes", "clips", "frames") if (path := work / f"transformer_{name}.pt").exists()
-    )
+    stage = next(path for name in ("takes", "frames") if (path := work / f"transformer_{name}.pt").exists())
     state = torch.load(stage, weights_only=True)
     vae = AutoencoderKLWan.from_pretrained(work / "autoencoder")
     transformer = make_transformer(vae.config.z_dim)

@@ -49,7 +49,7 @@ def make(work: Path, *, kind: str, shards: int, size: int, seed: int) -> None:
     "starts": the first frame's number in its take, "scenes": JSON}. Shards that exist are kept; the
     processes share them out.
     """
-    model = AutoencoderKLWan.from_pretrained(work / "autoencoder").eval()
+    model = AutoencoderKLWan.from_pretrained(work / "autoencoder").float().eval()
     folder = work / f"bank_{kind}"
     folder.mkdir(parents=True, exist_ok=True)
     length = 1 if kind == "frames" else CLIP_LATENTS
@@ -90,6 +90,7 @@ class Bank:
         self.masks: list[torch.Tensor] = []
         self.starts: list[int] = []
         self.scenes: list[Scene] = []
+        self.begins: list[int] = []  # which of them begin a take
 
     def refresh(self) -> int:
         """Read new shards and return how many clips there are."""
@@ -100,4 +101,5 @@ class Bank:
             self.starts += shard["starts"].tolist()
             self.scenes += [Scene(**scene) for scene in json.loads(shard["scenes"])]
             self.seen.add(path)
+        self.begins = [index for index, start in enumerate(self.starts) if start == 0]
         return len(self.scenes)

@@ -5,8 +5,7 @@
     train.py bank --kind frames     encode single frames
     train.py transformer --stage frames
     train.py bank --kind clips      encode clips (may run beside the stage before)
-    train.py transformer --stage clips
-    train.py transformer --stage takes      as they are sampled: without context, always a beginning
+    train.py transformer --stage takes      a first frame alone, and windows given what was before
     train.py export                 write the diffusers folder that `farm` ships
 
 Every stage is seeded, logged as JSON lines, checkpointed, and goes on where it was stopped.
@@ -42,10 +41,11 @@ def main() -> None:
     bank.add_argument("--shards", type=int, required=True)
     bank.add_argument("--size", type=int, default=100)
     former = stages.add_parser("transformer")
-    former.add_argument("--stage", choices=["frames", "clips", "takes"], required=True)
+    former.add_argument("--stage", choices=["frames", "takes"], required=True)
     former.add_argument("--steps", type=int, required=True)
     former.add_argument("--batch", type=int, required=True)
     former.add_argument("--peak", type=float, default=1e-3)
+    former.add_argument("--base", type=Path, help="start from this transformer's weights")
     export = stages.add_parser("export")
     export.add_argument("--to", type=Path, default=Path("farm/models/papercut"))
     args = parser.parse_args()
@@ -80,6 +80,7 @@ def main() -> None:
             batch=args.batch,
             peak=args.peak,
             seed=args.seed,
+            base=args.base,
         )
     else:
         import export as exporter

@@ -50,61 +50,58 @@ def make_transformer(channels: int) -> SkyReelsV2Transformer3DModel:
     )
 
 
-def draw_levels(generator: torch.Generator, batch: int, length: int, inside: Tensor | None = None) -> Tensor:
-    """Draw noise levels [batch, length]: in step, chained behind nearly clean frames, or free.
+Window = tuple[Tensor, Tensor, Scene, int]
+"""Latents [z, t, h, w], masks [t, h, w], the scene, and how many frames at its start are given."""
 
-    Windows that lie `inside` a take (bool [batch]) are always chained.
+
+def _opening(bank: Bank, rng: random.Random, index: int, length: int) -> Window:
+    """The first window of a take. Mostly its first frame is given, since that one is drawn alone."""
+    given = rng.choices((0, 1, 2, 3), weights=(1, 7, 1, 1))[0]
+    return bank.latents[index][:, :length], bank.masks[index][:length], bank.scenes[index], given
+
+
+def _inside(bank: Bank, rng: random.Random, index: int, length: int) -> Window:
+    """A window from inside an encoding, chained to its neighbour's tail."""
+    first = rng.randint(1, bank.latents[index].shape[1] - length)
+    cut = slice(first, first + length)
+    given = rng.choices((1, 2, 3, 4), weights=(1, 1, 7, 1))[0]
+    return bank.latents[index][:, cut], bank.masks[index][cut], bank.scenes[index], given
+
+
+def _frame(bank: Bank, rng: random.Random) -> Window:
+    index = rng.randrange(len(bank.scenes))
+    return bank.latents[index], bank.masks[index], bank.scenes[index], 0
+
+
+def draw_windows(bank: Bank, rng: random.Random, size: int, length: int) -> list[Window]:
+    """Draw windows as they are sampled: two in three begin a take, the others lie inside one.
+
+    The first latent of an encoding is special in a causal autoencoder. It stands for the moment a take
+    begins and is seen nowhere else, so a window without context is always a beginning.
     """
+    windows = []
+    for _ in range(size):
+        begins = rng.random() < 0.67
+        index = rng.choice(bank.begins) if begins else rng.randrange(len(bank.scenes))
+        windows.append((_opening if begins else _inside)(bank, rng, index, length))
+    return windows
+
+
+def draw_levels(generator: torch.Generator, given: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    """Draw noise levels [batch, length], and whether each frame counts in the loss (bool, alike).
+
+    The first `given` [batch] frames are nearly clean, as context is held, and do not count: their noise
+    is too slight to be told. The others stand in step or, in one window of six, each at its own level,
+    so that windows can be woven and staggered too.
+    """
+    batch = len(given)
     u = torch.rand(batch, length, generator=generator)
-    together_ = u[:, :1].expand(-1, length)
-    way = torch.rand(batch, generator=generator)
-    if inside is not None:
-        way = torch.where(inside, 0.5 + 0.35 * way, way)
-    levels = torch.where(way[:, None] < 0.85, together_, u)
-    levels = SHIFT * levels / (1 + (SHIFT - 1) * levels)
-    if length > 1:
-        given = torch.randint(1, max(2, length // 2 + 1), (batch,), generator=generator)
-        chained = (way >= 0.50) & (way < 0.85)
-        held = (torch.arange(length)[None] < given[:, None]) & chained[:, None]
-        quiet = 0.05 * torch.rand(batch, 1, generator=generator).expand(-1, length)
-        levels = torch.where(held, quiet, levels)
-    return levels
-
-
-Batch = tuple[Tensor, Tensor, list[Scene], Tensor | None]
-
-
-def _batch(bank: Bank, rng: random.Random, size: int, length: int) -> Batch:
-    """Cut windows anywhere: latents, masks, scenes; every frame's level is then drawn freely."""
-    latents, masks, scenes = [], [], []
-    for _ in range(size):
-        index = rng.randrange(len(bank.scenes))
-        room = bank.latents[index].shape[1] - length
-        # The first latent of an encoding is special. It stands for the moment a take begins, and is
-        # seen nowhere else: windows of clips cut from later in a take never hold theirs.
-        first = rng.choice((0, rng.randint(0, room))) if bank.starts[index] == 0 else rng.randint(1, room)
-        latents.append(bank.latents[index][:, first : first + length])
-        masks.append(bank.masks[index][first : first + length])
-        scenes.append(bank.scenes[index])
-    return torch.stack(latents).float(), torch.stack(masks).float(), scenes, None
-
-
-def _takes(bank: Bank, rng: random.Random, size: int, length: int) -> Batch:
-    """Cut windows as they are sampled: three in four begin a take, the others lie inside one, chained.
-
-    A window without context is then always a beginning, which follows from its caption.
-    """
-    begins = [index for index, start in enumerate(bank.starts) if start == 0]
-    latents, masks, scenes, inside = [], [], [], []
-    for _ in range(size):
-        within = rng.random() < 0.25
-        index = rng.randrange(len(bank.scenes)) if within else rng.choice(begins)
-        first = rng.randint(1, bank.latents[index].shape[1] - length) if within else 0
-        latents.append(bank.latents[index][:, first : first + length])
-        masks.append(bank.masks[index][first : first + length])
-        scenes.append(bank.scenes[index])
-        inside.append(within)
-    return torch.stack(latents).float(), torch.stack(masks).float(), scenes, torch.tensor(inside)
+    free = torch.rand(batch, 1, generator=generator) < 1 / 6
+    u = torch.where(free, u, u[:, :1])
+    levels = SHIFT * u / (1 + (SHIFT - 1) * u)
+    held = torch.arange(length)[None] < given[:, None]
+    quiet = 0.05 * torch.rand(batch, 1, generator=generator)
+    return torch.where(held, quiet, levels), ~held
 
 
 @contextmanager
@@ -128,17 +125,15 @@ def _optimizers(model: SkyReelsV2Transformer3DModel, peak: float) -> dict[str, t
 
 
 def _loss(
-    model: SkyReelsV2Transformer3DModel,
-    latents: Tensor,
-    masks: Tensor,
-    states: Tensor,
-    inside: Tensor | None,
-    generator: torch.Generator,
+    model: SkyReelsV2Transformer3DModel, windows: list[Window], states: Tensor, generator: torch.Generator
 ) -> Tensor:
-    """The squared error of the velocity at random levels; the subject's region weighs five times."""
-    batch, _, length = latents.shape[:3]
+    """The squared error of the velocity at random levels; the subject's region weighs three times."""
+    latents = torch.stack([found for found, *_ in windows]).float()
+    masks = torch.stack([found for _, found, *_ in windows]).float()
+    given = torch.tensor([found for *_, found in windows])
+    length = latents.shape[2]
     noise = torch.randn(latents.shape, generator=generator)
-    levels = draw_levels(generator, batch, length, inside)
+    levels, counts = draw_levels(generator, given, length)
     sigma = levels[:, None, :, None, None]
     with torch.autocast("cpu", torch.bfloat16), _attention(length):
         velocity = model(
@@ -149,51 +144,57 @@ def _loss(
             return_dict=False,
         )[0]
     error = (velocity.float() - (noise - latents)).square().mean(dim=1)
-    return (error * (1 + 4 * masks)).mean()
+    weight = (1 + 2 * masks) * counts[:, :, None, None]
+    return (error * weight).sum() / weight.sum()
 
 
-def train(work: Path, *, stage: str, steps: int, batch: int, peak: float, seed: int) -> None:
-    """Train one stage ("frames", "clips", "takes"), starting from the stage before it."""
+def train(
+    work: Path, *, stage: str, steps: int, batch: int, peak: float, seed: int, base: Path | None
+) -> None:
+    """Train a stage: "frames", or "takes" on from it (or from `base`, a folder of trained weights)."""
     torch.manual_seed(seed)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(work / "tokenizer")
-    encoder = UMT5EncoderModel.from_pretrained(work / "text_encoder").eval()
-    bank = Bank(work / f"bank_{'frames' if stage == 'frames' else 'clips'}")
-    bank.refresh()
-    model = make_transformer(bank.latents[0].shape[0])
-    decay = 0.99 if stage == "takes" else 0.998  # a short stage remembers a short time
-    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+    encoder = UMT5EncoderModel.from_pretrained(work / "text_encoder").float().eval()
+    frames, clips = Bank(work / "bank_frames"), Bank(work / "bank_clips")
+    frames.refresh()
+    model = make_transformer(frames.latents[0].shape[0])
+    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.998))
     optimizers = _optimizers(model, peak)
     checkpoint = Checkpoint(work / f"transformer_{stage}.pt", model=model, averaged=averaged, **optimizers)
-    before = {"clips": "frames", "takes": "clips"}.get(stage)
-    if before and not checkpoint.path.exists():
-        Checkpoint(work / f"transformer_{before}.pt", model=model, averaged=averaged).load()
+    if base is not None and not checkpoint.path.exists():
+        trained = SkyReelsV2Transformer3DModel.from_pretrained(base).float()
+        model.load_state_dict(trained.state_dict())
+    elif stage == "takes" and not checkpoint.path.exists():
+        Checkpoint(work / "transformer_frames.pt", model=model, averaged=averaged).load()
         model.load_state_dict(averaged.module.state_dict())
     log = Log(work / f"transformer_{stage}.jsonl", every=50)
     for step in range(checkpoint.load(), steps):
-        if step % 50 == 0:
-            bank.refresh()
-        # The processes agree on a step's length, so that none waits for another.
-        length = 1 if stage == "frames" else random.Random(f"{seed}/{step}").choice((5, WINDOW))
+        if step % 50 == 0 and stage == "takes":
+            clips.refresh()
         rng = random.Random(f"{seed}/{stage}/{step}/{together.rank()}")
-        share = batch // together.count() + (length == 5)
         for optimizer in optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = rate_at(step, steps, peak)
             optimizer.zero_grad()
-        cut = _takes if stage == "takes" else _batch
-        latents, masks, scenes, inside = cut(bank, rng, share, length)
-        texts = ["" if rng.random() < 0.1 else caption(rng, scene) for scene in scenes]
+        # Of the takes' steps one in four is of single frames, which cost a ninth: what a take begins with.
+        # The processes agree on a step's kind, so that none waits for another.
+        single = stage == "frames" or step % 4 == 0
+        if single:
+            windows = [_frame(frames, rng) for _ in range(16 // together.count())]
+        else:  # half of them short, for half the time
+            length, share = random.Random(f"{seed}/{step}").choice(((5, 3 * batch // 2), (WINDOW, batch)))
+            windows = draw_windows(clips, rng, share // together.count(), length)
+        texts = ["" if rng.random() < 0.1 else caption(rng, scene) for _, _, scene, _ in windows]
         with torch.no_grad():
             states = embed(encoder, tokenizer, texts)
-        generator = torch.Generator().manual_seed(rng.randrange(2**31))
-        loss = _loss(model, latents, masks, states, inside, generator)
+        loss = _loss(model, windows, states, torch.Generator().manual_seed(rng.randrange(2**31)))
         loss.backward()
         together.average_gradients(model)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers.values():
             optimizer.step()
         averaged.update_parameters(model)
-        log.add(step, **{f"loss_{length}": loss.item()}, clips=len(bank.scenes))
+        log.add(step, **{"frame" if single else "take": loss.item()}, clips=len(clips.scenes))
         if (step + 1) % 100 == 0:
             checkpoint.save(step + 1)
     checkpoint.save(steps)
