@@ -19,6 +19,7 @@ from farm.errors import BadInput, suggest
 from farm.plan.naming import check_film_name
 from farm.plan.spec import Cost, FamilySpec, Output, Sampling, Settings, Weights
 from farm.script.model import CONTINUITIES, Continuity
+from farm.store.keys import is_key
 from farm.timebase import parse_rate
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
@@ -49,7 +50,7 @@ class ModelConf:
     #: Latent frames that neighbouring segments of a chained shot share.
     overlap: int = 3
     #: Latent frames at the beginning of a chained shot that are made on their own first; 0 for none.
-    opening: int = 0
+    opening: int = 1
     #: Frames that one latent frame holds, but for the first, which holds one.
     temporal_stride: int = 4
     #: Pixels that one latent pixel is wide and high.
@@ -76,12 +77,30 @@ class ModelConf:
 
 @dataclass
 class StoreConf:
-    """Where everything is kept: `local`, a folder."""
+    """Where everything is kept: `local`, a folder, or `minio`, a bucket."""
 
-    #: Kind of the store; there is local, a folder.
+    #: Kind of the store: local (a folder) or minio (a bucket of MinIO or any S3 with conditional writes).
     kind: str = "local"
-    #: Folder of the store: films appear in it by name, everything else in its .longtake.
+    #: Folder of a local store: films appear in it by name, everything else in its .longtake.
     root: str = "renders"
+    #: Host and port of the S3 server, such as localhost:9000.
+    endpoint: str | None = None
+    #: Region of the bucket, such as eu-central-1; null asks the server.
+    region: str | None = None
+    #: Bucket of the store, which must be there.
+    bucket: str = "longtake"
+    #: What all names in the bucket begin with, such as team/films; empty takes the whole bucket.
+    prefix: str = ""
+    #: Whether the server speaks HTTPS; false is plain HTTP, for a server on a network of its own.
+    secure: bool = True
+    #: File with credentials, in the form of ~/.aws/credentials; null takes them from the environment.
+    credentials: str | None = None
+    #: Minutes that a bucket which does not answer is waited for, before a run ends; it can be gone on with.
+    patience_minutes: float = 60.0
+    #: Folder where a worker keeps what it made until the bucket has it; null is in the user's cache folder.
+    spool: str | None = None
+    #: Gigabytes that the spool holds at most.
+    spool_gb: float = 8.0
 
 
 @dataclass
@@ -216,6 +235,8 @@ def _check_override(override: str) -> None:
         raise BadInput(f"{override!r} is no override: write key=value, such as seed=7")
     if not re.fullmatch(r"[a-z_]+(\.[a-z_]+)?", key):
         raise BadInput(f"{key!r} is no key: overrides are written key=value, such as model.steps=12")
+    if key == "store.endpoint":
+        _refuse_password(value)
     group, dot, name = key.partition(".")
     known = {item.name for item in fields(FarmConf)}
     if group not in known:
@@ -281,8 +302,7 @@ def check(conf: FarmConf) -> None:
         _positive(value, key, most)
     if model.window < 2:
         raise BadInput("model.window=1 cannot be used: segments overlap, so give at least 2 latent frames")
-    if not conf.store.root.strip():
-        raise BadInput("store.root is empty: give a folder")
+    _check_store(conf.store)
     if cluster.workers is not None:
         _positive(cluster.workers, "cluster.workers", 10_000)
     if not 0 <= model.guidance <= 100:
@@ -304,11 +324,49 @@ def check(conf: FarmConf) -> None:
     _one_of(continuity.way, "continuity.way", CONTINUITIES)
     _one_of(model.dtype, "model.dtype", ("float32", "bfloat16", "float16"))
     _one_of(model.family, "model.family", ("skyreels_v2",))
-    _one_of(conf.store.kind, "store.kind", ("local",))
     _one_of(cluster.kind, "cluster.kind", ("ray", "inline"))
     _one_of(cluster.device, "cluster.device", ("auto", "cpu", "cuda"))
     if conf.film is not None:
         check_film_name(conf.film)
+
+
+def _check_store(store: StoreConf) -> None:
+    _one_of(store.kind, "store.kind", ("local", "minio"))
+    _positive(store.patience_minutes, "store.patience_minutes", 1e6)
+    _positive(store.spool_gb, "store.spool_gb", 1e6)
+    if not store.root.strip():
+        raise BadInput("store.root is empty: give a folder")
+    _refuse_password(store.endpoint or "")
+    if store.kind != "minio":
+        return
+    if not store.endpoint:
+        raise BadInput(
+            "store.endpoint is not set: give the S3 server's host and port, such as localhost:9000"
+        )
+    if not re.fullmatch(r"(\[[0-9A-Fa-f:]+\]|\w([\w.-]*\w)?)(:\d{1,5})?", store.endpoint, re.ASCII):
+        raise BadInput(
+            f"store.endpoint={store.endpoint} cannot be used: give host and port alone, such as "
+            "localhost:9000 (store.secure says whether it is HTTPS, store.bucket the bucket)"
+        )
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", store.bucket):
+        raise BadInput(
+            f"store.bucket={store.bucket} cannot be used: give 3 to 63 small letters, digits, dots and dashes"
+        )
+    if store.prefix and not is_key(store.prefix.strip("/")):
+        raise BadInput(f"store.prefix={store.prefix} cannot be used: give names with slashes between")
+    if store.region is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,60}", store.region):
+        raise BadInput(f"store.region={store.region} cannot be used: give a name such as eu-central-1")
+    if store.credentials is not None and not store.credentials.strip():
+        raise BadInput("store.credentials is empty: give a file, or null to take them from the environment")
+
+
+def _refuse_password(endpoint: str) -> None:
+    """Credentials have no place in a setting, which is written down; nor in the message that says so."""
+    if "@" in endpoint:
+        raise BadInput(
+            "store.endpoint takes no user and password: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
+            "name a file with store.credentials=FILE"
+        )
 
 
 def _check_output(output: OutputConf) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-import uuid
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
@@ -19,8 +17,9 @@ from farm.parts import (
     count_workers,
     device_of,
     memory_bytes,
-    store_root,
+    store_place,
 )
+from farm.store.race import WRITERS, race
 
 GB = 2**30
 
@@ -52,7 +51,7 @@ def _python() -> Check:
 
 def _packages() -> Check:
     found, missing = [], []
-    for name in ("ray", "torch", "diffusers", "transformers", "av", "hydra-core"):
+    for name in ("ray", "torch", "diffusers", "transformers", "av", "minio", "hydra-core"):
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
@@ -89,21 +88,20 @@ def _ray(conf: FarmConf) -> Check:
 
 def _store(conf: FarmConf) -> Check:
     """Write, read back, and let several writers race for one key: exactly one may win."""
-    store, root = build_store(conf, writable=True), store_root(conf)
-    free = shutil.disk_usage(root).free
-    key = f"doctor/{uuid.uuid4().hex}"
-    with ThreadPoolExecutor(8) as pool:
-        wins = list(pool.map(lambda _: store.create_if_absent(key, b"x"), range(8)))
-    whole = store.get(key) == b"x"
-    store.delete(key)
-    if sum(wins) != 1 or not whole:
+    store, where = build_store(conf, writable=True), store_place(conf)
+    local = conf.store.kind == "local"
+    if fault := race(store):
+        cure = "a folder on a local disk, or a file system with hard links"
         return Check(
             "store",
             "fault",
-            f"{root}: of 8 writers of one key {sum(wins)} won",
-            "use a folder on a local disk, or a file system with hard links",
+            f"{where}: {fault}",
+            f"use {cure if local else 'an S3 with conditional writes'}",
         )
-    found = f"{root}, {free / GB:.1f} GB free"
+    if not local:
+        return Check("store", "ok", f"{where}, of {WRITERS} writers of one key one wins")
+    free = shutil.disk_usage(where).free
+    found = f"{where}, {free / GB:.1f} GB free"
     if free < 2 * GB:
         return Check("store", "warning", found, "make room, or choose another with store.root=FOLDER")
     return Check("store", "ok", found)

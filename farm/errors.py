@@ -22,6 +22,10 @@ class StoreError(FarmError):
     """The store could not be read or written."""
 
 
+class StoreAway(StoreError):
+    """The store does not answer, or says that it cannot now: it will be back, and waiting helps."""
+
+
 class NotFound(StoreError):
     """There is no such object in the store."""
 

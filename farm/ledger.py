@@ -16,6 +16,7 @@ from farm.errors import AnotherDriver, CorruptBlob, NotFound, StoreError
 from farm.job import events
 from farm.plan.plan import Plan
 from farm.ports import BlobRef, BlobStore, Commit
+from farm.script.takes import FilmTakes, decode
 
 _CHUNK = 1 << 20
 
@@ -29,19 +30,27 @@ def hash_file(path: Path) -> str:
     return digest.hexdigest()
 
 
+def name_blob(source: bytes | Path) -> BlobRef:
+    """Name bytes or a file by their hash."""
+    if isinstance(source, bytes):
+        digest, size = hashlib.sha256(source).hexdigest(), len(source)
+    else:
+        digest, size = hash_file(source), source.stat().st_size
+    return BlobRef(key=f"blobs/{digest}", sha256=digest, num_bytes=size)
+
+
 class Blobs:
     """Bytes by their hash; every read is verified."""
 
     def __init__(self, store: BlobStore) -> None:
         self.store = store
 
-    def put(self, source: bytes | Path) -> BlobRef:
-        """Store bytes or a file, once: what is there already is not written again."""
-        if isinstance(source, bytes):
-            digest, size = hashlib.sha256(source).hexdigest(), len(source)
-        else:
-            digest, size = hash_file(source), source.stat().st_size
-        ref = BlobRef(key=f"blobs/{digest}", sha256=digest, num_bytes=size)
+    def put(self, source: bytes | Path, ref: BlobRef | None = None) -> BlobRef:
+        """Store bytes or a file, once: what is there already is not written again.
+
+        `ref` is its name where that is known already, which saves hashing it again.
+        """
+        ref = ref or name_blob(source)
         if not self.has(ref):
             self.store.put(ref.key, source)
         return ref
@@ -77,6 +86,21 @@ class Blobs:
         raise CorruptBlob(ref.sha256, "was altered or cut short")
 
 
+def encode_commit(commit: Commit) -> bytes:
+    return json.dumps(asdict(commit), sort_keys=True).encode()
+
+
+def decode_commit(data: bytes, name: str) -> Commit:
+    """Read a commit. Raises StoreError, with its name, for anything else."""
+    try:
+        fields = json.loads(data)
+        fields["outputs"] = {output: BlobRef(**ref) for output, ref in fields["outputs"].items()}
+        fields["inputs"] = tuple(fields["inputs"])
+        return Commit(**fields)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(f"commit {name} cannot be understood") from error
+
+
 class Commits:
     """Finished tasks by recipe key and generation: the first commit of a generation wins."""
 
@@ -90,13 +114,16 @@ class Commits:
         generation is open then.
         """
         while True:
-            data = json.dumps(asdict(commit), sort_keys=True).encode()
-            if self.store.create_if_absent(_commit_key(commit.key, commit.generation), data):
+            if self.offer(commit):
                 return commit
             winner = self._usable(commit.key, commit.generation, commit.inputs)
             if winner is not None:
                 return winner
             commit = replace(commit, generation=commit.generation + 1)
+
+    def offer(self, commit: Commit) -> bool:
+        """Create a commit under its own generation; False where there is one already."""
+        return self.store.create_if_absent(_commit_key(commit.key, commit.generation), encode_commit(commit))
 
     def find(self, key: str, inputs: tuple[str, ...]) -> Commit | None:
         """The newest commit of a key that was made from these inputs and whose outputs are there."""
@@ -117,14 +144,7 @@ class Commits:
 
     def read(self, key: str, generation: int) -> Commit:
         """Read one commit. Raises NotFound, or StoreError for one that cannot be understood."""
-        data = self.store.get(_commit_key(key, generation))
-        try:
-            fields = json.loads(data)
-            fields["outputs"] = {name: BlobRef(**ref) for name, ref in fields["outputs"].items()}
-            fields["inputs"] = tuple(fields["inputs"])
-            return Commit(**fields)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StoreError(f"commit {key[:12]}/{generation} cannot be understood") from error
+        return decode_commit(self.store.get(_commit_key(key, generation)), f"{key[:12]}/{generation}")
 
     def latest(self) -> dict[str, int]:
         """The newest generation of every committed key."""
@@ -163,6 +183,14 @@ def reusable(plan: Plan, blobs: Blobs, commits: Commits) -> Iterator[tuple[str, 
             yield task.id, commit
         elif all(needs):
             yield task.id, generation
+
+
+def load_takes(store: BlobStore, film: str) -> FilmTakes:
+    """The takes of a film's shots; none for a film without retakes."""
+    key = f"films/{film}/takes.json"
+    if store.stat(key) is None:
+        return {}
+    return decode(store.get(key), store.locate(key))
 
 
 class Journal:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,24 +19,98 @@ from farm.models.weights import fetch, folder_of, resolve, settle
 from farm.plan.spec import Weights
 from farm.ports import BlobStore, Executor
 from farm.store.directory import DirectoryStore
+from farm.store.s3_place import Place
 
 if TYPE_CHECKING:
+    from farm.spool import Spool
+    from farm.store.s3 import S3Store
     from farm.worker import Worker
 
 WORKER_BYTES = 1_500_000_000  # what a CPU worker with papercut and its libraries takes
 
 
 def store_root(conf: FarmConf) -> Path:
-    """The store's folder, absolute. Raises BadInput for what cannot be one."""
+    """A local store's folder, absolute. Raises BadInput for what cannot be one."""
     return folder_of(conf.store.root, "store.root")
 
 
+def _credentials(conf: FarmConf) -> Path | None:
+    """The file with a bucket's credentials, absolute, if one is named."""
+    if conf.store.credentials is None:
+        return None
+    return folder_of(conf.store.credentials, "store.credentials")
+
+
 def build_store(conf: FarmConf, *, writable: bool = False) -> BlobStore:
-    """Build the store. With `writable`, raises BadInput where it cannot be written."""
-    store = DirectoryStore(store_root(conf))
+    """Build the store. With `writable`, raises BadInput where it cannot be written.
+
+    A bucket is asked for nothing without `writable`, which is for drivers: workers trust what they found.
+    """
+    store = DirectoryStore(store_root(conf)) if conf.store.kind == "local" else _bucket_store(conf)
     if writable:
         store.check_writable()
     return store
+
+
+def _bucket_store(conf: FarmConf) -> S3Store:
+    from farm.store.s3 import S3Store
+
+    return S3Store(_bucket(conf), _credentials(conf))
+
+
+def patient(
+    conf: FarmConf,
+    store: BlobStore,
+    tell: Callable[[str], None],
+    stopped: Callable[[], bool] = lambda: False,
+) -> BlobStore:
+    """The store as a run uses it: a bucket that is away is waited for. A folder is there or is not."""
+    if conf.store.kind == "local":
+        return store
+    from farm.store.patient import PatientStore
+
+    patience = conf.store.patience_minutes * 60
+    return PatientStore(store, clock=SystemClock(), patience_s=patience, tell=tell, stopped=stopped)
+
+
+def build_spool(conf: FarmConf) -> Spool | None:
+    """Where a worker keeps what a bucket does not have yet; none is needed for a folder on a disk."""
+    if conf.store.kind == "local":
+        return None
+    from farm.spool import Spool
+
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    folder = folder_of(conf.store.spool or f"{cache}/longtake/spool", "store.spool")
+    # One for each store: what was made for one must not end up in another.
+    place = hashlib.sha256(store_place(conf).encode()).hexdigest()[:16]
+    return Spool(folder / place, round(conf.store.spool_gb * 1e9))
+
+
+def _bucket(conf: FarmConf) -> Place:
+    prefix = conf.store.prefix.strip("/")
+    return Place(
+        endpoint=conf.store.endpoint or "",
+        bucket=conf.store.bucket,
+        prefix=f"{prefix}/" if prefix else "",
+        region=conf.store.region,
+        secure=conf.store.secure,
+    )
+
+
+def store_place(conf: FarmConf) -> str:
+    """Where the store is, for people."""
+    return str(store_root(conf) if conf.store.kind == "local" else _bucket(conf))
+
+
+def script_identity(conf: FarmConf, path: str) -> str:
+    """What a script is known by in the store.
+
+    In a folder, its place as seen from there, so that both may move together. In a bucket, which lies
+    beside no script, its file's name: the same script owns its film from whatever machine it comes.
+    """
+    if conf.store.kind == "local":
+        return os.path.relpath(Path(path).resolve(), store_root(conf))
+    return Path(path).name
 
 
 def count_gpus() -> int:
@@ -98,14 +174,20 @@ def _locked_weights(store: BlobStore, film: str) -> str:
         raise StoreError(f"{store.locate(key)} cannot be understood: delete it to lock anew") from error
 
 
-def build_worker(conf: FarmConf, weights: Weights, device: str) -> Worker:
-    """Build a worker where it will run: in an actor, or in this process."""
+def build_worker(
+    conf: FarmConf, weights: Weights, device: str, stopped: Callable[[], bool] = lambda: False
+) -> Worker:
+    """Build a worker where it will run: in an actor, or in this process, where it can be stopped."""
     from farm.media.studio import Studio
     from farm.models.skyreels_v2 import SkyReelsV2
     from farm.worker import Worker
 
+    def tell(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
     return Worker(
-        store=build_store(conf),
+        spool=build_spool(conf),
+        store=patient(conf, build_store(conf), tell, stopped),
         model=SkyReelsV2(fetch(weights), device),
         media=Studio(),
         clock=SystemClock(),
@@ -115,13 +197,17 @@ def build_worker(conf: FarmConf, weights: Weights, device: str) -> Worker:
 def start_workers(conf: FarmConf, weights: Weights, stopped: Callable[[], bool]) -> Executor:
     """Start the workers the configuration asks for."""
     device = device_of(conf)
-    # An actor works in a folder of its own, so the store must not be relative to this one.
-    conf = replace(conf, store=replace(conf.store, root=str(store_root(conf))))
+    # An actor works in a folder of its own, so nothing of the store may be relative to this one.
+    file = _credentials(conf)
+    store = replace(conf.store, root=str(store_root(conf)), credentials=None if file is None else str(file))
+    if conf.store.spool is not None:
+        store = replace(store, spool=str(folder_of(conf.store.spool, "store.spool")))
+    conf = replace(conf, store=store)
     build = functools.partial(build_worker, conf, weights, device)
     if conf.cluster.kind == "inline":
         from farm.executor import InlineExecutor
 
-        return InlineExecutor(build(), stopped)
+        return InlineExecutor(build(stopped=stopped), stopped)
     from actors.pool import PoolSpec, RayPool
 
     spec = PoolSpec(

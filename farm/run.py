@@ -126,7 +126,7 @@ class Heartbeat:
             beat += 1
             try:
                 self._write(beat)
-            except StoreError:
+            except (StoreError, Interrupted):
                 continue  # the journal is the fence; a missed beat only invites a second driver
 
     def release(self) -> None:
@@ -135,7 +135,7 @@ class Heartbeat:
         if self.thread.ident is None:
             return
         self.thread.join()
-        with contextlib.suppress(StoreError, ValueError):
+        with contextlib.suppress(StoreError, Interrupted, ValueError):
             if json.loads(self.read() or b"{}").get("run") == self.run:
                 self.store.delete(self.key)
 

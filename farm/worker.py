@@ -6,16 +6,16 @@ import json
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from farm.errors import CorruptBlob, Interrupted, StoreError
-from farm.ledger import Blobs, Commits
+from farm.ledger import Blobs, Commits, name_blob
 from farm.ports import (
     AttemptDone,
     AttemptFailed,
-    BlobRef,
     BlobStore,
     Clock,
     Commit,
@@ -24,15 +24,33 @@ from farm.ports import (
     Recipe,
     VideoModel,
 )
+from farm.spool import Spool
 from farm.timebase import source_frame
+
+Made = tuple[dict[str, bytes | Path], dict[str, Any]]
+"""What a task made, by name, still on this machine; and its figures."""
 
 
 class Worker:
-    """Holds what tasks need: a store, a model that stays warm, a medium. Runs one task at a time."""
+    """Holds what tasks need: a store, a model that stays warm, a medium. Runs one task at a time.
 
-    def __init__(self, *, store: BlobStore, model: VideoModel, media: Media, clock: Clock) -> None:
+    With a `spool`, what is made lies on this machine's disk until the store has it, and what a worker
+    before it left there is handed over first.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: BlobStore,
+        model: VideoModel,
+        media: Media,
+        clock: Clock,
+        spool: Spool | None = None,
+    ) -> None:
         self.blobs, self.commits = Blobs(store), Commits(store)
-        self.model, self.media, self.clock = model, media, clock
+        self.model, self.media, self.clock, self.spool = model, media, clock, spool
+        if spool is not None:
+            spool.hand_over(self.blobs, self.commits)
 
     def run(self, lease: Lease, stopped: Callable[[], bool]) -> AttemptDone | AttemptFailed:
         """Run a leased task and commit it. Never raises: what went wrong is in the answer."""
@@ -53,29 +71,27 @@ class Worker:
         started, begun = self.clock.now(), self.clock.monotonic()
         with tempfile.TemporaryDirectory(prefix="longtake-") as folder:
             outputs, facts = _KINDS[lease.kind](self, lease, Path(folder), stopped)
-        return self.commits.write(
-            Commit(
+            commit = Commit(
                 key=lease.key,
                 generation=lease.generation,
                 kind=lease.kind,
-                outputs=outputs,
+                outputs={name: name_blob(source) for name, source in outputs.items()},
                 inputs=inputs,
                 worker=lease.worker,
                 started=started,
                 seconds=round(self.clock.monotonic() - begun, 3),
                 facts=facts,
             )
-        )
+            with self.spool.holding(commit, outputs) if self.spool else nullcontext():
+                for name, source in outputs.items():
+                    self.blobs.put(source, commit.outputs[name])
+                return self.commits.write(commit)
 
-    def _embed(
-        self, lease: Lease, folder: Path, stopped: Callable[[], bool]
-    ) -> tuple[dict[str, BlobRef], dict[str, Any]]:
+    def _embed(self, lease: Lease, folder: Path, stopped: Callable[[], bool]) -> Made:
         data = self.model.embed(json.loads(lease.recipe))
-        return {"embedding": self.blobs.put(data)}, {}
+        return {"embedding": data}, {}
 
-    def _denoise(
-        self, lease: Lease, folder: Path, stopped: Callable[[], bool]
-    ) -> tuple[dict[str, BlobRef], dict[str, Any]]:
+    def _denoise(self, lease: Lease, folder: Path, stopped: Callable[[], bool]) -> Made:
         inputs = [self.blobs.get(need) for need in lease.needs]
         data = self.model.denoise(
             json.loads(lease.recipe),
@@ -84,11 +100,9 @@ class Worker:
             before=inputs[2] if len(inputs) > 2 else None,
             stopped=stopped,
         )
-        return {"latents": self.blobs.put(data)}, {}
+        return {"latents": data}, {}
 
-    def _finish(
-        self, lease: Lease, folder: Path, stopped: Callable[[], bool]
-    ) -> tuple[dict[str, BlobRef], dict[str, Any]]:
+    def _finish(self, lease: Lease, folder: Path, stopped: Callable[[], bool]) -> Made:
         recipe = json.loads(lease.recipe)
         latents = [self.blobs.get(need) for need in lease.needs]
         target = folder / "shot.mp4"
@@ -100,16 +114,14 @@ class Worker:
             seen = self.model.look(recipe, looked)
             if seen:
                 facts["seen"] = seen
-        return {"shot": self.blobs.put(target)}, facts
+        return {"shot": target}, facts
 
-    def _stitch(
-        self, lease: Lease, folder: Path, stopped: Callable[[], bool]
-    ) -> tuple[dict[str, BlobRef], dict[str, Any]]:
+    def _stitch(self, lease: Lease, folder: Path, stopped: Callable[[], bool]) -> Made:
         shots = [folder / f"{index:06d}.mp4" for index in range(len(lease.needs))]
         for need, path in zip(lease.needs, shots, strict=True):
             self.blobs.fetch(need, path)
         made, facts = self.media.stitch(json.loads(lease.recipe), shots, folder)
-        return {name: self.blobs.put(path) for name, path in made.items()}, facts
+        return {**made}, facts
 
 
 _KINDS = {

@@ -1,16 +1,21 @@
-"""What all tests share: small settings, fakes for the ports, and a guard against a stray Ray."""
+"""What all tests share: settings, fakes for the ports, an S3 server, and a guard against a stray Ray."""
 
 from __future__ import annotations
 
+import os
 import sys
+import uuid
+from collections.abc import Iterator
 from fractions import Fraction
 
 import hypothesis
 import pytest
 from helpers import FakeModel, TextMedia
+from s3_moto import serve
 
 from farm.plan.spec import Cost, FamilySpec, Output, Sampling, Settings, Weights
 from farm.store.memory import MemoryStore
+from farm.store.s3_place import Place
 
 # A machine that does other things too must not fail a test of what is true.
 hypothesis.settings.register_profile("house", deadline=None)
@@ -33,6 +38,37 @@ def settings() -> Settings:
 @pytest.fixture
 def store() -> MemoryStore:
     return MemoryStore()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[tuple[str, bool]]:
+    """An S3 server, (host and port, whether it speaks HTTPS): a real one where one is named, else moto's."""
+    if named := os.environ.get("LONGTAKE_TEST_S3_ENDPOINT"):
+        scheme, _, host = named.rpartition("://")
+        yield host.rstrip("/"), scheme == "https"
+        return
+    with serve() as endpoint:
+        yield endpoint, False
+
+
+@pytest.fixture
+def place(s3_server: tuple[str, bool], monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A place of its own in a bucket, with credentials for it in the environment."""
+    from minio import Minio
+
+    key = os.environ.get("LONGTAKE_TEST_S3_ACCESS_KEY", "AKIDLONGTAKETESTS")
+    secret = os.environ.get("LONGTAKE_TEST_S3_SECRET_KEY", "hush+hush/hush-longtake-tests")
+    endpoint, secure = s3_server
+    for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+    client = Minio(endpoint, key, secret, secure=secure)
+    if not client.bucket_exists("longtake-tests"):
+        client.make_bucket("longtake-tests")
+    return Place(
+        endpoint=endpoint, bucket="longtake-tests", prefix=f"tests/{uuid.uuid4().hex}/", secure=secure
+    )
 
 
 @pytest.fixture

@@ -59,6 +59,14 @@ def test_stitching_is_held_against_encoding_again() -> None:
     assert short["peak_mb"] > 0 and concat["seconds"] > 0
 
 
+def test_an_upload_is_held_against_the_sdk_alone_and_stays_small() -> None:
+    result = figures("bench_store.py", "--mb", "128", "--runs", "1")
+    store, sdk = result["rows"]
+    assert (store["way"], sdk["way"]) == ("store", "sdk")
+    assert store["seconds"] > 0 and sdk["seconds"] > 0
+    assert store["grown_mb"] < 100  # of 128: it is not held in memory
+
+
 def test_a_bench_refuses_what_it_cannot_measure() -> None:
     done = subprocess.run(
         [sys.executable, str(SCRIPTS / "bench_stitch.py"), "--minutes", "0"],

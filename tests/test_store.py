@@ -14,11 +14,18 @@ from farm.errors import BadInput, NotFound, StoreError
 from farm.ports import BlobStore
 from farm.store.directory import DirectoryStore
 from farm.store.memory import MemoryStore
+from farm.store.race import race
+from farm.store.s3 import S3Store
+from farm.store.s3_place import Place
 
 
-@pytest.fixture(params=["memory", "directory"])
+@pytest.fixture(params=["memory", "directory", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
-    return MemoryStore() if request.param == "memory" else DirectoryStore(tmp_path / "store")
+    if request.param == "memory":
+        return MemoryStore()
+    if request.param == "directory":
+        return DirectoryStore(tmp_path / "store")
+    return S3Store(request.getfixturevalue("place"))
 
 
 def test_what_is_put_is_got(store: BlobStore, tmp_path: Path) -> None:
@@ -79,6 +86,35 @@ def test_of_many_creators_exactly_one_wins(store: BlobStore) -> None:
     assert store.create_if_absent("journal/0", b"late") is False
 
 
+def test_nothing_and_much_are_kept_too(store: BlobStore, tmp_path: Path) -> None:
+    store.put("blobs/empty", b"")
+    assert store.get("blobs/empty") == b""
+    assert store.create_if_absent("blobs/none", b"") is True
+    much = bytes(range(256)) * 40_000
+    (tmp_path / "much").write_bytes(much)
+    store.put("blobs/much", tmp_path / "much")
+    store.put("blobs/as-bytes", much)
+    info = store.stat("blobs/much")
+    assert info is not None and info.num_bytes == len(much)
+    assert store.get("blobs/much") == store.get("blobs/as-bytes") == much
+    store.fetch("blobs/much", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == much
+
+
+def test_a_store_is_found_fit(store: BlobStore) -> None:
+    assert race(store) == ""
+    assert list(store.list("race/")) == []
+
+
+def test_a_lax_store_is_found_out() -> None:
+    class Lax(MemoryStore):
+        def create_if_absent(self, key: str, data: bytes) -> bool:
+            self.put(key, data)
+            return True
+
+    assert race(Lax()) == "of 8 writers of one key 8 won"
+
+
 def test_films_lie_where_people_look_and_nothing_is_left_over(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     store.put("films/boat/film.mp4", b"film")
@@ -113,9 +149,10 @@ def test_no_key_leaves_the_store(key: str) -> None:
 @pytest.mark.parametrize(
     "key", ["../x", "blobs/../../x", "/etc/passwd", "films/../x", "", "a//b", "blobs/.x"]
 )
-def test_keys_that_would_leave_are_refused(tmp_path: Path, key: str) -> None:
-    with pytest.raises(StoreError, match="no key"):
-        DirectoryStore(tmp_path).put(key, b"x")
+def test_keys_that_would_leave_are_refused(tmp_path: Path, place: Place, key: str) -> None:
+    for store in (DirectoryStore(tmp_path), S3Store(place)):
+        with pytest.raises(StoreError, match="no key"):
+            store.put(key, b"x")
 
 
 def test_an_unwritable_folder_is_said_so(tmp_path: Path) -> None:

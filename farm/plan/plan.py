@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fractions import Fraction
 from functools import lru_cache
@@ -44,7 +44,7 @@ class Task:
     digest: bytes
     common: tuple[str, ...]
     own: str
-    after: tuple[Task, ...]
+    after: tuple[Task, ...] = field(repr=False)
     cost: float
 
     @property

@@ -1,1 +1,1 @@
-"""Where bytes live: a directory, later MinIO and any S3 with conditional writes."""
+"""Where bytes live: a directory, or a bucket of MinIO and any S3 with conditional writes."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -18,8 +17,8 @@ from pathlib import Path
 
 from farm.errors import BadInput, NotFound, StoreError
 from farm.ports import ObjectInfo
+from farm.store.keys import PART, check_key, check_prefix
 
-_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._=@-]{0,199}")
 _HIDDEN = ".longtake"
 
 
@@ -45,9 +44,7 @@ class DirectoryStore:
             ) from error
 
     def _path(self, key: str) -> Path:
-        parts = key.split("/")
-        if not all(_PART.fullmatch(part) for part in parts):
-            raise StoreError(f"{key!r} is no key of a store")
+        parts = check_key(key)
         if parts[0] == "films" and len(parts) > 2:
             return self.root.joinpath(*parts[1:])
         return self.root.joinpath(_HIDDEN, *parts)
@@ -118,9 +115,7 @@ class DirectoryStore:
         return None
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        parts = prefix.split("/")[:-1]
-        if not all(_PART.fullmatch(part) for part in parts):
-            raise StoreError(f"{prefix!r} is no prefix of a store")
+        parts = check_prefix(prefix)
         found: list[ObjectInfo] = []
         # Films lie beside the hidden folder, everything else in it: walk what the prefix can mean.
         if not parts or parts[0] == "films":
@@ -145,7 +140,7 @@ def _walk(start: Path, base: str) -> Iterator[ObjectInfo]:
         if Path(folder).parts[-2:] == (_HIDDEN, "tmp"):
             continue
         folders[:] = [name for name in folders if name != _HIDDEN]
-        for name in filter(_PART.fullmatch, names):
+        for name in filter(PART.fullmatch, names):
             path = Path(folder, name)
             with contextlib.suppress(FileNotFoundError):
                 yield ObjectInfo(base + path.relative_to(start).as_posix(), path.stat().st_size)
