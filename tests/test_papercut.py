@@ -131,7 +131,8 @@ def test_noise_levels_cover_the_ways_of_continuing() -> None:
     # Most windows stand in step, some of them on every level, and some at a level for each frame.
     in_step = torch.stack([(row[4:] == row[4]).all() for row in levels]).float().mean()
     assert 0.75 < in_step < 0.92
-    assert levels[:, -1].min() < 0.1 < 0.9 < levels[:, -1].max()
+    assert levels[:, -1].min() < 0.1
+    assert levels[:, -1].max() > 0.9
 
 
 def test_the_probe_reads_prompts_and_pictures() -> None:
