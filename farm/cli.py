@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     verbs = whole.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb, text, takes_script in (
         ("render", "render a script: begin, resume, or make again what changed", True),
+        ("retake", "make one shot of a film again, or circle another of its takes", False),
         ("plan", "show what would be rendered, what is reused, and an estimate", True),
         ("status", "show how far a film is", False),
         ("doctor", "check whether this machine can render, and what to do if not", False),
@@ -65,11 +67,24 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument("--takes", metavar="N", type=int, default=1, help="so many takes of each shot")
         elif verb == "status":
             sub.add_argument("film", metavar="FILM", nargs="?", help="a film's name (default: all)")
-        if verb == "render":
+        elif verb == "retake":
+            sub.add_argument("film", metavar="FILM", help="a film's name")
+            sub.add_argument("shot", metavar="SHOT", help="the shot's id, such as 12A")
+            sub.add_argument("--take", metavar="K", type=int, help="circle take K, which was made before")
+            sub.add_argument("--seed", metavar="N", type=_seed, help="the new take's seed")
+            sub.add_argument("--prompt", metavar="WORDS", help="the new take's words")
+        if verb in ("render", "retake"):
             sub.add_argument("--yes", action="store_true", help="render however long the estimate is")
         sub.add_argument("overrides", metavar="key=value", nargs="*", help="settings")
         sub.add_argument("--json", action="store_true", help="print the result as one JSON object")
     return whole
+
+
+def _seed(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 2**63:
+        raise ValueError
+    return number
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -90,6 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         result, text = {
             "render": _render,
+            "retake": _retake,
             "plan": _plan,
             "status": _status,
             "doctor": _doctor,
@@ -107,35 +123,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if result.get("ok", True) else 1
 
 
-def _prepare(args: argparse.Namespace, *, certain: bool) -> tuple[Any, Any]:
-    """Read configuration and script, and make the plan: (conf, plan)."""
+def _take_order(args: argparse.Namespace) -> tuple[Any, Any, Any]:
+    """Read configuration and script: (conf, order, script)."""
     from farm import config, parts
-    from farm.plan.naming import check_film_name, film_name
-    from farm.plan.plan import make_plan
-    from farm.script.cast import dress
-    from farm.script.choice import Choice, choose
+    from farm.order import Order, read_order
+    from farm.script.choice import Choice
     from farm.script.model import MAX_BYTES
-    from farm.script.read import check_kind, read_script
+    from farm.script.read import check_kind
 
     conf = config.load(args.overrides)
     config.check(conf)
     check_kind(args.script, conf.script.format)
-    data = parts.read_file(args.script, MAX_BYTES)
-    shots = read_script(data, Path(args.script).name, config.film_rate(conf), conf.script.format)
-    name = conf.film or film_name(shots.title, args.script)
-    choice = Choice(shots=args.shots, scenes=args.scene, takes=args.takes)
-    if not choice.whole:
-        shots = choose(shots, choice)
-        name = check_film_name(f"{name[: 62 - len(choice.slug)].rstrip('-')}-{choice.slug}")
-    shots = dress(shots, conf.script.style, conf.script.negative)
-    weights = parts.find_weights(conf, certain=certain, film=name)
-    settings = config.settings(conf, weights, parts.count_workers(conf))
-    return conf, make_plan(name, shots, settings)
-
-
-def _script_identity(path: str, root: Path) -> str:
-    """A script is known by its place as seen from the store, so that both may move together."""
-    return os.path.relpath(Path(path).resolve(), root)
+    order = Order(
+        file=Path(args.script).name,
+        data=parts.read_file(args.script, MAX_BYTES),
+        overrides=tuple(args.overrides),
+        choice=Choice(shots=args.shots, scenes=args.scene, takes=args.takes),
+    )
+    return conf, order, read_order(order, conf)
 
 
 def _done(store: Any, plan: Any) -> frozenset[str]:
@@ -148,11 +153,15 @@ def _done(store: Any, plan: Any) -> frozenset[str]:
 
 def _plan(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from farm import parts
+    from farm.ledger import load_takes
+    from farm.order import plan_order
     from farm.plan.plan import estimate
     from farm.report import plan_json
 
-    conf, plan = _prepare(args, certain=False)
-    done = _done(parts.build_store(conf), plan)
+    conf, _, script = _take_order(args)
+    store = parts.build_store(conf)
+    plan = plan_order(script, conf, load_takes(store, script.film), certain=False)
+    done = _done(store, plan)
     guess = estimate(plan, done)
     result = plan_json(plan, done, guess)
     return result, _plan_text(result, plan.settings.weights.resolved)
@@ -193,24 +202,83 @@ def _plan_text(result: dict[str, Any], resolved: bool) -> str:
 
 def _render(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from farm import parts
+    from farm.ledger import load_takes
+    from farm.order import plan_order
+    from farm.run import claim
+
+    conf, order, script = _take_order(args)
+    # Weights are looked for before anything is written.
+    plan = plan_order(script, conf, takes := load_takes(parts.build_store(conf), script.film), certain=True)
+    store = parts.build_store(conf, writable=True)
+    _confirm(args, conf, store, plan)
+    claim(store, plan.film, parts.script_identity(conf, args.script))
+    return _make(conf, store, order, takes, plan)
+
+
+def _retake(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from farm import config, parts
+    from farm.errors import suggest
+    from farm.ledger import load_takes
+    from farm.order import load_order, plan_order, read_order
+    from farm.plan.naming import check_film_name
+    from farm.plan.plan import take_seed
+    from farm.script.takes import Take, Takes, add, circle
+
+    check_film_name(args.film)
+    conf = config.load(args.overrides)
+    config.check(conf)
+    order = load_order(parts.build_store(conf), args.film)
+    if other := replace(order, overrides=tuple(args.overrides)).film_settings():
+        raise BadInput(f"{other[0]} would change every shot: a retake keeps the film's settings")
+    conf = config.load([*order.overrides, *args.overrides, f"film={args.film}"])
+    config.check(conf)
+    script = read_order(order, conf)
+    shots = {shot.id.upper(): shot for shot in script.shots.shots}
+    if (shot := shots.get(args.shot.upper())) is None:
+        raise BadInput(f"{args.film} has no shot {args.shot}: {suggest(args.shot.upper(), shots)}")
+    store = parts.build_store(conf, writable=True)
+    takes = load_takes(store, args.film)
+    if args.take is not None:
+        if args.seed is not None or args.prompt is not None:
+            raise BadInput(
+                "--take circles a take that was made, with the seed and the words it has: give it alone"
+            )
+        takes = circle(takes, shot.id, args.take)
+    else:
+        before = takes.get(shot.id, Takes())
+        seed = args.seed
+        if seed is None:  # new words are said of the same picture; without them another picture is wanted
+            fresh = take_seed(conf.seed if shot.seed is None else shot.seed, len(before.made) + 1)
+            seed = before.current.seed if args.prompt else fresh
+        takes = add(takes, shot.id, Take(seed=seed, prompt=args.prompt or before.current.prompt))
+    plan = plan_order(script, conf, takes, certain=True)
+    _confirm(args, conf, store, plan)
+    result, uri = _make(conf, store, order, takes, plan)
+    found = takes[shot.id]
+    return {**result, "shot": shot.id, "take": found.circled, "takes": len(found.made)}, uri
+
+
+def _make(conf: Any, store: Any, order: Any, takes: Any, plan: Any) -> tuple[dict[str, Any], str]:
+    """Render a plan and write its report; what is told is on standard error."""
+    from farm import parts
     from farm.clock import SystemClock
+    from farm.order import order_record
     from farm.plan.plan import estimate
     from farm.progress import observer_for, time_text
     from farm.report import film_report, outcome_json, plan_json, unseen
-    from farm.run import Driver, claim, put_json
+    from farm.run import Driver, put_json
+    from farm.script.takes import encode
 
-    conf, plan = _prepare(args, certain=True)
-    store = parts.build_store(conf, writable=True)
-    if conf.ask_above_minutes is not None and not args.yes:
-        _confirm(estimate(plan, _done(store, plan)).seconds, conf.ask_above_minutes)
-    claim(store, plan.film, _script_identity(args.script, parts.store_root(conf)))
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     observer = observer_for(sys.stderr)
+    store = parts.patient(conf, store, observer.say, stop.is_set)
     records = {
+        "order": order_record(order, store),
         "plan": plan_json(plan, frozenset(), estimate(plan)),
         "lock": {"weights": plan.settings.weights.identity, "versions": versions()},
+        **({"takes": encode(takes)} if takes else {}),
     }
     driver = Driver(
         plan,
@@ -236,11 +304,13 @@ def _render(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     return result, outcome.uri
 
 
-def _confirm(seconds: float, most: float) -> None:
+def _confirm(args: argparse.Namespace, conf: Any, store: Any, plan: Any) -> None:
     """Ask before a render that may take longer than the configured minutes. Raises BadInput for a no."""
+    from farm.plan.plan import estimate
     from farm.progress import time_text
 
-    if seconds <= most * 60:
+    most = conf.ask_above_minutes
+    if most is None or args.yes or (seconds := estimate(plan, _done(store, plan)).seconds) <= most * 60:
         return
     about = f"this will take about {time_text(seconds)}, more than ask_above_minutes={most:g}"
     if not sys.stdin.isatty():
@@ -271,7 +341,7 @@ def _status(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     conf = config.load(args.overrides)
     config.check(conf)
     root = parts.store_root(conf)
-    if not root.is_dir():
+    if conf.store.kind == "local" and not root.is_dir():
         raise BadInput(f"there is no store at {root}: render something, or say store.root=FOLDER")
     store = parts.build_store(conf)
     names = [check_film_name(film)] if film else list_films(store)

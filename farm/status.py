@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from farm.errors import BadInput, NotFound, StoreError
 from farm.job.events import Failed, Finished, Found
-from farm.ledger import Journal
+from farm.ledger import Journal, load_takes
 from farm.ports import BlobStore, Clock
 from farm.run import is_alive, last_run
+from farm.script.takes import Takes
 
 
 def list_films(store: BlobStore) -> list[str]:
@@ -39,6 +41,7 @@ def film_status(store: BlobStore, film: str, clock: Clock) -> dict[str, Any]:
         event.task: event.message for event in events if isinstance(event, Failed) and event.task not in done
     }
     shots = []
+    takes = load_takes(store, film)
     for shot in plan["shots"]:
         finished = sum(f"denoise/{segment['id']}" in done for segment in shot["segments"])
         shots.append(
@@ -47,6 +50,7 @@ def film_status(store: BlobStore, film: str, clock: Clock) -> dict[str, Any]:
                 "segments": len(shot["segments"]),
                 "done": finished,
                 "finished": f"finish/{shot['id']}" in done,
+                **_takes(takes.get(shot["id"])),
             }
         )
     running = is_alive(store, film, clock)
@@ -62,6 +66,13 @@ def film_status(store: BlobStore, film: str, clock: Clock) -> dict[str, Any]:
     }
 
 
+def _takes(found: Takes | None) -> dict[str, Any]:
+    """Which take of a shot is circled, and what there is to choose from; nothing without a retake."""
+    if found is None:
+        return {}
+    return {"take": found.circled, "takes": [asdict(take) for take in found.made]}
+
+
 def status_text(status: dict[str, Any]) -> str:
     """A film's status in lines."""
     lines = [
@@ -72,5 +83,8 @@ def status_text(status: dict[str, Any]) -> str:
         for shot in status["shots"]:
             state = "finished" if shot["finished"] else f"{shot['done']} of {shot['segments']} segments"
             lines.append(f"  shot {shot['id']:<7} {state}")
+    for shot in status["shots"]:
+        if "take" in shot:
+            lines.append(f"  shot {shot['id']:<7} take {shot['take']} of {len(shot['takes'])}")
     lines += [f"  {task} failed: {message}" for task, message in status["failed"].items()]
     return "\n".join(lines)
