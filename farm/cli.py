@@ -5,11 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
-import threading
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -48,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     verbs = whole.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb, text, takes_script in (
         ("render", "render a script: begin, resume, or make again what changed", True),
+        ("promote", "make a film final from its preview (quality=previz)", False),
         ("retake", "make one shot of a film again, or circle another of its takes", False),
         ("plan", "show what would be rendered, what is reused, and an estimate", True),
         ("status", "show how far a film is", False),
@@ -73,7 +71,9 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument("--take", metavar="K", type=int, help="circle take K, which was made before")
             sub.add_argument("--seed", metavar="N", type=_seed, help="the new take's seed")
             sub.add_argument("--prompt", metavar="WORDS", help="the new take's words")
-        if verb in ("render", "retake"):
+        elif verb == "promote":
+            sub.add_argument("film", metavar="FILM", help="a film that was rendered with quality=previz")
+        if verb in ("render", "promote", "retake"):
             sub.add_argument("--yes", action="store_true", help="render however long the estimate is")
         sub.add_argument("overrides", metavar="key=value", nargs="*", help="settings")
         sub.add_argument("--json", action="store_true", help="print the result as one JSON object")
@@ -105,7 +105,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         result, text = {
             "render": _render,
-            "retake": _retake,
+            "promote": _again("promote"),
+            "retake": _again("retake"),
             "plan": _plan,
             "status": _status,
             "doctor": _doctor,
@@ -143,25 +144,18 @@ def _take_order(args: argparse.Namespace) -> tuple[Any, Any, Any]:
     return conf, order, read_order(order, conf)
 
 
-def _done(store: Any, plan: Any) -> frozenset[str]:
-    from farm.ledger import Blobs, Commits, reusable
-    from farm.ports import Commit
-
-    found = reusable(plan, Blobs(store), Commits(store))
-    return frozenset(task for task, commit in found if isinstance(commit, Commit))
-
-
 def _plan(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from farm import parts
     from farm.ledger import load_takes
     from farm.order import plan_order
     from farm.plan.plan import estimate
+    from farm.render import done_tasks
     from farm.report import plan_json
 
     conf, _, script = _take_order(args)
     store = parts.build_store(conf)
     plan = plan_order(script, conf, load_takes(store, script.film), certain=False)
-    done = _done(store, plan)
+    done = done_tasks(store, plan)
     guess = estimate(plan, done)
     result = plan_json(plan, done, guess)
     return result, _plan_text(result, plan.settings.weights.resolved)
@@ -204,128 +198,28 @@ def _render(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from farm import parts
     from farm.ledger import load_takes
     from farm.order import plan_order
+    from farm.render import confirm, make
     from farm.run import claim
 
     conf, order, script = _take_order(args)
     # Weights are looked for before anything is written.
     plan = plan_order(script, conf, takes := load_takes(parts.build_store(conf), script.film), certain=True)
     store = parts.build_store(conf, writable=True)
-    _confirm(args, conf, store, plan)
+    confirm(args, conf, store, plan)
     claim(store, plan.film, parts.script_identity(conf, args.script))
-    return _make(conf, store, order, takes, plan)
-
-
-def _retake(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    from farm import config, parts
-    from farm.errors import suggest
-    from farm.ledger import load_takes
-    from farm.order import load_order, plan_order, read_order
-    from farm.plan.naming import check_film_name
-    from farm.plan.plan import take_seed
-    from farm.script.takes import Take, Takes, add, circle
-
-    check_film_name(args.film)
-    conf = config.load(args.overrides)
-    config.check(conf)
-    order = load_order(parts.build_store(conf), args.film)
-    if other := replace(order, overrides=tuple(args.overrides)).film_settings():
-        raise BadInput(f"{other[0]} would change every shot: a retake keeps the film's settings")
-    conf = config.load([*order.overrides, *args.overrides, f"film={args.film}"])
-    config.check(conf)
-    script = read_order(order, conf)
-    shots = {shot.id.upper(): shot for shot in script.shots.shots}
-    if (shot := shots.get(args.shot.upper())) is None:
-        raise BadInput(f"{args.film} has no shot {args.shot}: {suggest(args.shot.upper(), shots)}")
-    store = parts.build_store(conf, writable=True)
-    takes = load_takes(store, args.film)
-    if args.take is not None:
-        if args.seed is not None or args.prompt is not None:
-            raise BadInput(
-                "--take circles a take that was made, with the seed and the words it has: give it alone"
-            )
-        takes = circle(takes, shot.id, args.take)
-    else:
-        before = takes.get(shot.id, Takes())
-        seed = args.seed
-        if seed is None:  # new words are said of the same picture; without them another picture is wanted
-            fresh = take_seed(conf.seed if shot.seed is None else shot.seed, len(before.made) + 1)
-            seed = before.current.seed if args.prompt else fresh
-        takes = add(takes, shot.id, Take(seed=seed, prompt=args.prompt or before.current.prompt))
-    plan = plan_order(script, conf, takes, certain=True)
-    _confirm(args, conf, store, plan)
-    result, uri = _make(conf, store, order, takes, plan)
-    found = takes[shot.id]
-    return {**result, "shot": shot.id, "take": found.circled, "takes": len(found.made)}, uri
-
-
-def _make(conf: Any, store: Any, order: Any, takes: Any, plan: Any) -> tuple[dict[str, Any], str]:
-    """Render a plan and write its report; what is told is on standard error."""
-    from farm import parts
-    from farm.clock import SystemClock
-    from farm.order import order_record
-    from farm.plan.plan import estimate
-    from farm.progress import observer_for, time_text
-    from farm.report import film_report, outcome_json, plan_json, unseen
-    from farm.run import Driver, put_json
-    from farm.script.takes import encode
-
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    observer = observer_for(sys.stderr)
-    store = parts.patient(conf, store, observer.say, stop.is_set)
-    records = {
-        "order": order_record(order, store),
-        "plan": plan_json(plan, frozenset(), estimate(plan)),
-        "lock": {"weights": plan.settings.weights.identity, "versions": versions()},
-        **({"takes": encode(takes)} if takes else {}),
-    }
-    driver = Driver(
-        plan,
-        store=store,
-        clock=SystemClock(),
-        observer=observer,
-        stopped=stop.is_set,
-        records=records,
-    )
-    try:
-        outcome = driver.render(lambda: parts.start_workers(conf, plan.settings.weights, stop.is_set))
-    finally:
-        observer.close()
-    put_json(store, f"films/{plan.film}/report.json", film_report(outcome, versions()))
-    result = outcome_json(outcome)
-    for line in unseen(outcome):
-        print(line, file=sys.stderr)
-    print(
-        f"{result['rendered']} segments rendered, {result['reused']} reused, "
-        f"{result['retried']} retried, in {time_text(result['wall_s'])}",
-        file=sys.stderr,
-    )
+    result, outcome = make(conf, store, order, takes, plan)
     return result, outcome.uri
 
 
-def _confirm(args: argparse.Namespace, conf: Any, store: Any, plan: Any) -> None:
-    """Ask before a render that may take longer than the configured minutes. Raises BadInput for a no."""
-    from farm.plan.plan import estimate
-    from farm.progress import time_text
+def _again(verb: str) -> Callable[[argparse.Namespace], tuple[dict[str, Any], str]]:
+    """A verb that takes up a film again; what it needs is imported when it runs."""
 
-    most = conf.ask_above_minutes
-    if most is None or args.yes or (seconds := estimate(plan, _done(store, plan)).seconds) <= most * 60:
-        return
-    about = f"this will take about {time_text(seconds)}, more than ask_above_minutes={most:g}"
-    if not sys.stdin.isatty():
-        raise BadInput(f"{about}: say --yes to render all the same")
-    print(f"farm: {about}. Render? [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise BadInput("nothing was started")
+    def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+        from farm import again
 
+        return {"promote": again.promote, "retake": again.retake}[verb](args)
 
-def versions() -> dict[str, str]:
-    """The versions of what changes pixels, read without importing any of it."""
-    from importlib.metadata import version
-
-    names = ("torch", "diffusers", "transformers", "av", "numpy")
-    return {"longtake": __version__, **{name: version(name) for name in names}}
+    return run
 
 
 def _status(args: argparse.Namespace) -> tuple[dict[str, Any], str]:

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from farm.errors import BadInput, suggest
 from farm.plan.naming import check_film_name
-from farm.plan.spec import Cost, FamilySpec, Output, Sampling, Settings, Weights
+from farm.plan.spec import Cost, Draft, FamilySpec, Output, Sampling, Settings, Weights
 from farm.script.model import CONTINUITIES, Continuity
 from farm.store.keys import is_key
 from farm.timebase import parse_rate
@@ -129,6 +129,12 @@ class QualityConf:
     crf: int = 16
     #: How long the encoder takes to make the film smaller, from ultrafast to veryslow.
     preset: str = "medium"
+    #: Number format shots are decoded in: float32, or bfloat16, which may be quicker and may show bands.
+    decode: str = "float32"
+    #: Share of model.steps, in percent, of the preview that segments begin from; null begins as noise.
+    draft_percent: int | None = None
+    #: Noise that a preview is given before it is made final, of 1000: with less, more of it stays.
+    draft_level: int = 600
 
 
 @dataclass
@@ -321,6 +327,11 @@ def check(conf: FarmConf) -> None:
     if model.width % 2 or model.height % 2:
         raise BadInput("model.width and model.height must be even, as video is")
     _one_of(quality.preset, "quality.preset", PRESETS)
+    _one_of(quality.decode, "quality.decode", ("float32", "bfloat16"))
+    if quality.draft_percent is not None:
+        _positive(quality.draft_percent, "quality.draft_percent", 1000)
+    if not 1 <= quality.draft_level <= 999:
+        raise BadInput("quality.draft_level is of 1000: give 1 to 999, best about 600")
     _one_of(continuity.way, "continuity.way", CONTINUITIES)
     _one_of(model.dtype, "model.dtype", ("float32", "bfloat16", "float16"))
     _one_of(model.family, "model.family", ("skyreels_v2",))
@@ -394,7 +405,19 @@ def _output(conf: FarmConf) -> Output:
         crf=min(most, quality.crf + more) if output.crf is None else output.crf,
         preset=output.preset or quality.preset,
         threads=1,
+        decode_dtype=quality.decode,
     )
+
+
+def _steps(steps: int, percent: int) -> int:
+    return max(1, round(steps * percent / 100))
+
+
+def _draft(conf: FarmConf) -> Draft | None:
+    percent = conf.quality.draft_percent
+    if percent is None:
+        return None
+    return Draft(steps=_steps(conf.model.steps, percent), level=conf.quality.draft_level)
 
 
 def film_rate(conf: FarmConf) -> Fraction:
@@ -427,7 +450,8 @@ def settings(conf: FarmConf, weights: Weights, workers: int) -> Settings:
         sampling=Sampling(
             width=model.width,
             height=model.height,
-            steps=max(1, round(model.steps * conf.quality.steps_percent / 100)),
+            steps=_steps(model.steps, conf.quality.steps_percent),
+            draft=_draft(conf),
             guidance=model.guidance,
             shift=model.shift,
             negative_prompt=model.negative_prompt,

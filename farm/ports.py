@@ -80,11 +80,12 @@ class VideoModel(Protocol):
         negative: bytes,
         before: bytes | None,
         stopped: Callable[[], bool],
+        draft: bytes | None = None,
     ) -> bytes:
         """Denoise one segment and return the latents it owns.
 
-        `before` holds the latents of the segment before it where the recipe asks for them. Raises
-        Interrupted within one step of `stopped()` turning true.
+        `before` holds the latents of the segment before it, and `draft` those of its own preview, where
+        the recipe asks for them. Raises Interrupted within one step of `stopped()` turning true.
         """
         ...
 

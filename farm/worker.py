@@ -92,12 +92,14 @@ class Worker:
         return {"embedding": data}, {}
 
     def _denoise(self, lease: Lease, folder: Path, stopped: Callable[[], bool]) -> Made:
+        recipe = json.loads(lease.recipe)
         inputs = [self.blobs.get(need) for need in lease.needs]
         data = self.model.denoise(
-            json.loads(lease.recipe),
+            recipe,
             prompt=inputs[0],
             negative=inputs[1],
-            before=inputs[2] if len(inputs) > 2 else None,
+            before=inputs[2] if recipe["way"] == "chain" else None,
+            draft=inputs[-1] if recipe["draft_level"] is not None else None,
             stopped=stopped,
         )
         return {"latents": data}, {}

@@ -40,6 +40,7 @@ class FakeClock:
         return self.time
 
     def monotonic(self) -> float:
+        self.time += 0.001
         return self.time
 
     def sleep(self, seconds: float) -> None:
@@ -64,6 +65,7 @@ class FakeModel:
         negative: bytes,
         before: bytes | None,
         stopped: Callable[[], bool],
+        draft: bytes | None = None,
     ) -> bytes:
         if stopped():
             raise Interrupted("stopped")
@@ -72,8 +74,9 @@ class FakeModel:
             raise error
         self.denoised.append((recipe["shot"], recipe["span"][0]))
         assert (before is not None) == (recipe["way"] == "chain")
+        assert (draft is not None) == (recipe["draft_level"] is not None)
         text = json.dumps(recipe, sort_keys=True).encode()
-        return hashlib.sha256(b"|".join((text, prompt, negative, before or b""))).digest()
+        return hashlib.sha256(b"|".join((text, prompt, negative, before or b"", draft or b""))).digest()
 
     def decode(self, recipe: Recipe, latents: Sequence[bytes]) -> Iterator[str]:
         name = hashlib.sha256(b"".join(latents)).hexdigest()[:8]

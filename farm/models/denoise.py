@@ -41,12 +41,15 @@ def denoise(
     guidance: float,
     given: Tensor | None = None,
     context_noise: Callable[[int], Tensor] | None = None,
+    skip: int = 0,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Tensor:
     """Denoise one window and return its latents, float32 [1, z, f, h, w] like `noise`.
 
     `given` ([1, z, g, h, w], clean) fills the first g columns, which no row may update; at every
     step it is held at its row's level with `context_noise(step)` (same shape; clean without it).
+    A segment that is not begun as noise skips steps: `noise` is then what it is begun from, at the level
+    of row `skip`.
     Given columns never enter the solver: its state belongs to the columns it updates, which all
     follow one schedule.
     Guidance is classifier-free (Ho and Salimans, 2022), the prompt first, then the negative.
@@ -60,7 +63,7 @@ def denoise(
     latents = noise.clone()
     if given is not None:
         latents[:, :, :first] = given
-    for index, row in enumerate(rows):
+    for index, row in enumerate(rows[skip:], skip):
         if stopped():
             raise Interrupted("stopped between two denoising steps")
         if any(row.update[:first]) or not all(row.update[first:]):
@@ -83,3 +86,18 @@ def denoise(
             return_dict=False,
         )[0]
     return latents
+
+
+def begin_from(draft: Tensor, noise: Tensor, rows: Sequence[Row], level: int) -> tuple[Tensor, int]:
+    """Begin a segment from a preview of it, noised to the highest level of the rows up to `level` of 1000.
+
+    `draft` holds the latents the segment owns, the last columns of `noise` [1, z, f, h, w]. Returns what
+    to begin with, and how many rows to skip. What the preview settled above that level stays as it was
+    (Meng et al., 2022, "SDEdit", arXiv:2108.01073).
+    """
+    skip = next((index for index, row in enumerate(rows) if row.sigma[-1] * 1000 <= level), len(rows) - 1)
+    sigma = rows[skip].sigma[-1]
+    owned = draft.shape[2]
+    begun = noise.clone()
+    begun[:, :, -owned:] = (1 - sigma) * draft + sigma * noise[:, :, -owned:]
+    return begun, skip

@@ -28,7 +28,7 @@ from transformers import AutoTokenizer, UMT5EncoderModel
 from transformers.utils import logging as transformers_logging
 
 from farm.models.decode import stream_frames, to_pixels
-from farm.models.denoise import Network, denoise, levels_of
+from farm.models.denoise import Network, begin_from, denoise, levels_of
 from farm.models.matrix import Row, chain, cut
 from farm.models.noise import NoiseSource
 from farm.models.probe import Probe, compare
@@ -49,10 +49,12 @@ class SkyReelsV2:
         self._parts: dict[str, Any] = {}
 
     def _load(self, name: str, kind: Any, dtype: torch.dtype) -> Any:
-        if name not in self._parts:
+        # One in another format is another part: converted to and fro, weights would lose bits.
+        key = f"{name} {dtype}"
+        if key not in self._parts:
             part = kind.from_pretrained(self.folder, subfolder=name, torch_dtype=dtype, use_safetensors=True)
-            self._parts[name] = part.to(self.device).eval().requires_grad_(False)
-        return self._parts[name]
+            self._parts[key] = part.to(self.device).eval().requires_grad_(False)
+        return self._parts[key]
 
     @torch.no_grad()
     def embed(self, recipe: Recipe) -> bytes:
@@ -76,9 +78,11 @@ class SkyReelsV2:
         negative: bytes,
         before: bytes | None,
         stopped: Callable[[], bool],
+        draft: bytes | None = None,
     ) -> bytes:
         torch.set_num_threads(recipe["threads"])
-        self._parts.pop("text_encoder", None)
+        for key in [key for key in self._parts if key.startswith("text_encoder ")]:
+            del self._parts[key]
         dtype = DTYPES[recipe["dtype"]]
         transformer = self._load("transformer", SkyReelsV2Transformer3DModel, dtype)
         scheduler = UniPCMultistepScheduler.from_pretrained(
@@ -111,16 +115,20 @@ class SkyReelsV2:
             context = _always(self._tensor(source.context(start, start + given, shape)))
         else:
             rows = cut(levels, columns)
+        noise, skip = self._tensor(source.initial(start, stop, shape)), 0
+        if draft is not None:
+            noise, skip = begin_from(unpack(draft).to(self.device), noise, rows, recipe["draft_level"])
         latents = denoise(
             network_of(transformer, dtype, Fraction(recipe["rate"])),
             scheduler,
             rows,
-            self._tensor(source.initial(start, stop, shape)),
+            noise,
             prompt=unpack(prompt).to(self.device),
             negative=unpack(negative).to(self.device),
             guidance=recipe["guidance"],
             given=tail,
             context_noise=context,
+            skip=skip,
             stopped=stopped,
         )
         return pack(latents[:, :, given:])
@@ -130,8 +138,8 @@ class SkyReelsV2:
 
     def decode(self, recipe: Recipe, latents: Sequence[bytes]) -> Iterator[NDArray[np.uint8]]:
         torch.set_num_threads(recipe["threads"])
-        # The autoencoder stays in float32, as the published pipelines run it: half precision bands.
-        vae = self._load("vae", AutoencoderKLWan, torch.float32)
+        # The published pipelines run the autoencoder in float32: half precision bands, if a preview may.
+        vae = self._load("vae", AutoencoderKLWan, DTYPES[recipe["decode_dtype"]])
         for frames in stream_frames(vae, (unpack(data) for data in latents)):
             yield from to_pixels(frames)
 

@@ -20,6 +20,7 @@ from farm.script.model import Continuity, Shot, ShotList, Unfilmed
 from farm.timebase import Span, first_showing, frames_of, latents_for, source_frame
 
 EMBED_S = 0.1  # for estimates
+DRAFT = "draft-"  # begins the parts of tasks that make a preview's segments
 
 
 class Kind(StrEnum):
@@ -166,6 +167,18 @@ def choose_continuity(asked: Continuity, latents: int, settings: Settings) -> Co
     return asked
 
 
+def steps_below(level: int | None, shift: float) -> float:
+    """The share of a schedule's steps that lies below a noise level of 1000 (all of them for None).
+
+    The levels of flow matching are shifted: σ = s·u / (1 + (s − 1)·u) for a step's share u (Esser et al.,
+    2024, "Scaling rectified flow transformers", section 5.3.2).
+    """
+    if level is None:
+        return 1.0
+    sigma = level / 1000
+    return sigma / (shift - (shift - 1) * sigma)
+
+
 def take_seed(seed: int, take: int) -> int:
     """The seed of a shot's take: the first has the shot's own, every other one a number of its own."""
     if take == 1:
@@ -201,7 +214,6 @@ def _common(settings: Settings) -> dict[Kind, dict[str, Any]]:
             "spatial_stride": family.spatial_stride,
             "rate": family.rate,
             "sampler": "unipc",
-            "steps": sampling.steps,
             "guidance": sampling.guidance,
             "shift": sampling.shift,
             **network,
@@ -209,6 +221,7 @@ def _common(settings: Settings) -> dict[Kind, dict[str, Any]]:
         Kind.FINISH: {
             "source_rate": family.rate,
             "encoding": encoding,
+            "decode_dtype": output.decode_dtype,
             "look": {"at": family.looks_at, "tokens": family.text_tokens} if family.looks_at else None,
             **network,
         },
@@ -222,7 +235,7 @@ class _Builder:
         self.tasks: list[Task] = []
         self.texts: dict[str, Task] = {}
         self.common = {kind: (canonical(recipe),) for kind, recipe in _common(settings).items()}
-        self.windows: dict[tuple[Window, bool], tuple[tuple[str, ...], float]] = {}
+        self.windows: dict[tuple[Window, bool, int, int | None], tuple[tuple[str, ...], float]] = {}
 
     def add(
         self,
@@ -269,12 +282,8 @@ class _Builder:
         # right only at the start of a shot, so mid-shot it is discarded.
         overlap, opening = (family.overlap, family.opening) if way == "chain" else (1, 0)
         windows = split_windows(latents, family.window, overlap, opening)
-        texts, own = self._texts(shot), self._own(shot)
-        tasks: list[Task] = []
-        for index, window in enumerate(windows):
-            before = tasks[-1] if way == "chain" and index else None
-            tasks.append(self.denoise(shot.name, str(index), own, window, texts, before))
-        finish = self.finish(shot.name, "", shot.frames, tuple(tasks), latents, keys, shot.prompt)
+        tasks = self.segments(shot, windows, chained=way == "chain")
+        finish = self.finish(shot.name, "", shot.frames, tasks, latents, keys, shot.prompt)
         planned = PlannedShot(
             shot=shot,
             span=span,
@@ -293,9 +302,39 @@ class _Builder:
         seed = self.settings.seed if shot.seed is None else shot.seed
         return canonical({"shot": shot.id, "scene": shot.scene, "seed": take_seed(seed, shot.take)})
 
-    def _window(self, window: Window, chained: bool) -> tuple[tuple[str, ...], float]:
+    def segments(self, shot: Shot, windows: tuple[Window, ...], *, chained: bool) -> tuple[Task, ...]:
+        """A shot's segments: those of its preview first, where the film is made from one."""
+        sampling, texts, own = self.settings.sampling, self._texts(shot), self._own(shot)
+        draft = sampling.draft
+        drafts: list[Task] = []
+        made: list[Task] = []
+        for index, window in enumerate(windows if draft else ()):
+            before = drafts[-1] if chained and index else None
+            assert draft is not None
+            drafts.append(
+                self.denoise(shot.name, f"{DRAFT}{index}", own, window, texts, before, steps=draft.steps)
+            )
+        for index, window in enumerate(windows):
+            before = made[-1] if chained and index else None
+            made.append(
+                self.denoise(
+                    shot.name,
+                    str(index),
+                    own,
+                    window,
+                    texts,
+                    before,
+                    steps=sampling.steps,
+                    draft=drafts[index] if draft else None,
+                )
+            )
+        return tuple(made)
+
+    def _window(
+        self, window: Window, chained: bool, steps: int, level: int | None
+    ) -> tuple[tuple[str, ...], float]:
         """What segments at this place have in common in all shots, and what one costs."""
-        if (made := self.windows.get((window, chained))) is not None:
+        if (made := self.windows.get((window, chained, steps, level))) is not None:
             return made
         sampling, cost = self.settings.sampling, self.settings.cost
         recipe = {
@@ -303,13 +342,17 @@ class _Builder:
             "given": window.given,
             "way": "chain" if chained else "cut",
             "context_level": sampling.context_level if chained else None,
+            "steps": steps,
+            "draft_level": level,
         }
-        evaluations = sampling.steps * (2 if sampling.guidance > 1 else 1)
-        self.windows[window, chained] = (
+        taken = steps * steps_below(level, sampling.shift)
+        evaluations = taken * (2 if sampling.guidance > 1 else 1)
+        made = (
             (*self.common[Kind.DENOISE], canonical(recipe)),
             evaluations * len(window.span) * cost.evaluation_s_per_latent,
         )
-        return self.windows[window, chained]
+        self.windows[window, chained, steps, level] = made
+        return made
 
     def denoise(
         self,
@@ -319,10 +362,15 @@ class _Builder:
         window: Window,
         texts: tuple[Task, Task],
         before: Task | None,
+        *,
+        steps: int,
+        draft: Task | None = None,
     ) -> Task:
-        """One window: chained to the task `before`, or on its own."""
-        common, cost = self._window(window, before is not None)
-        after = texts if before is None else (*texts, before)
+        """One window: chained to the task `before`, or on its own; begun from a `draft`, or as noise."""
+        chosen = self.settings.sampling.draft
+        level = chosen.level if chosen and draft else None
+        common, cost = self._window(window, before is not None, steps, level)
+        after = tuple(task for task in (*texts, before, draft) if task is not None)
         return self.add(Kind.DENOISE, shot, part, own, after, cost, common)
 
     def finish(
@@ -345,7 +393,15 @@ class _Builder:
         made = {task.id: task for task in self.tasks if task.shot == shot.name}
         before = [made[segment.task] for segment in item.segments[:join]]
         window = item.windows[join]
-        alone = self.denoise(shot.name, "control", self._own(shot), window, self._texts(shot), None)
+        alone = self.denoise(
+            shot.name,
+            "control",
+            self._own(shot),
+            window,
+            self._texts(shot),
+            None,
+            steps=self.settings.sampling.steps,
+        )
         tasks = (*before, alone)
         finish = self.finish(shot.name, "control", item.frames[join].stop, tasks, window.span.stop)
         return replace(item, control=finish.id)
@@ -464,6 +520,12 @@ def estimate(plan: Plan, done: frozenset[str] = frozenset()) -> Estimate:
     guided = 2 if settings.sampling.guidance > 1 else 1
     todo = [task for task in plan.tasks if task.id not in done]
     segments = [segment for shot in plan.shots for segment in shot.segments if segment.task not in done]
+    draft = settings.sampling.draft
+    drafts = sum(task.part.startswith(DRAFT) for task in todo) if draft else 0
+    taken = round(
+        settings.sampling.steps * steps_below(draft.level if draft else None, settings.sampling.shift)
+    )
+    evaluations = guided * (len(segments) * taken + drafts * (draft.steps if draft else 0))
     finish: dict[str, float] = {}
     for task in todo:
         before = max((finish.get(need, 0.0) for need in task.needs), default=0.0)
@@ -471,7 +533,7 @@ def estimate(plan: Plan, done: frozenset[str] = frozenset()) -> Estimate:
     work = sum(task.cost for task in todo) / max(1, settings.cost.workers)
     return Estimate(
         segments=len(segments),
-        evaluations=len(segments) * settings.sampling.steps * guided,
+        evaluations=evaluations,
         latents=sum(len(segment.window.owned) for segment in segments),
         seconds=round(max(work, max(finish.values(), default=0.0)), 1),
     )

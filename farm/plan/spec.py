@@ -54,10 +54,19 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A preview that segments are made final from: its steps, and the noise it is given first, of 1000."""
+
+    steps: int
+    level: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
     """How a segment is denoised, at which size.
 
-    `context_level` is the level given columns are held at, of 1000.
+    `context_level` is the level given columns are held at, of 1000. Without a `draft` segments begin as
+    noise.
     """
 
     width: int
@@ -70,6 +79,7 @@ class Sampling:
     scene_noise: float
     dtype: str
     threads: int
+    draft: Draft | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +93,7 @@ class Output:
     crf: int
     preset: str
     threads: int
+    decode_dtype: str = "float32"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,11 +97,20 @@ def _loss(output: Tensor, video: Tensor, weight: Tensor) -> Tensor:
 
 
 def train(
-    work: Path, *, frame_steps: int, clip_steps: int, seed: int, base: Path | None = None, clips: int = 1600
+    work: Path,
+    *,
+    frame_steps: int,
+    clip_steps: int,
+    seed: int,
+    base: Path | None = None,
+    decoder_only: bool = False,
+    clips: int = 1600,
 ) -> None:
     """Train and write `work/autoencoder` (a diffusers folder); go on from a checkpoint if any.
 
     With `base`, a folder of an autoencoder trained before, start from its weights at a lower rate.
+    `decoder_only` leaves the encoder and the latents' scale as they are, so that what was trained on its
+    latents stays good.
     """
     torch.manual_seed(seed)
     model = AutoencoderKLWan(**CONFIG)
@@ -109,6 +118,9 @@ def train(
     if base is not None:
         model.load_state_dict(AutoencoderKLWan.from_pretrained(base).float().state_dict())
         peak = 1.2e-3
+    if decoder_only:
+        model.encoder.requires_grad_(False)
+        model.quant_conv.requires_grad_(False)
     optimizer = torch.optim.AdamW(model.parameters(), lr=peak, betas=(0.9, 0.98), weight_decay=1e-4)
     checkpoint = Checkpoint(work / "autoencoder.pt", model=model, optimizer=optimizer)
     log = Log(work / "autoencoder.jsonl", every=50)
@@ -126,7 +138,8 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = rate
         with torch.autocast("cpu", torch.bfloat16):
-            latents = model.encode(video).latent_dist.mode().float()
+            with torch.set_grad_enabled(not decoder_only):
+                latents = model.encode(video).latent_dist.mode().float()
             noised = latents + 0.08 * torch.randn(latents.shape, generator=generator)
             output = model.decode(noised).sample.float()
         loss = _loss(output, video, weight) + 2e-3 * (latents.square() - 1).relu().mean()
@@ -141,17 +154,21 @@ def train(
             checkpoint.save(step + 1)
     checkpoint.save(total)
     if together.rank() == 0:
-        _save(model, work, bank[0])
+        if decoder_only and base is not None:
+            before = AutoencoderKLWan.load_config(base)
+            scale = {name: before[name] for name in ("latents_mean", "latents_std")}
+        else:
+            scale = _scale(model, bank[0])
+        model.register_to_config(**scale)
+        model.save_pretrained(work / "autoencoder")
 
 
 @torch.no_grad()
-def _save(model: AutoencoderKLWan, work: Path, frames: NDArray[np.uint8]) -> None:
-    """Measure the latents' mean and spread, which the families divide by, and save the folder."""
+def _scale(model: AutoencoderKLWan, frames: NDArray[np.uint8]) -> dict[str, list[float]]:
+    """The latents' mean and spread, which the families divide by."""
     with torch.autocast("cpu", torch.bfloat16):
         latents = torch.cat(
             [model.encode(to_video(f[None])).latent_dist.mode().float() for f in frames[:120]]
         )
-    mean = latents.mean(dim=(0, 2, 3, 4)).tolist()
-    std = latents.std(dim=(0, 2, 3, 4)).tolist()
-    model.register_to_config(latents_mean=mean, latents_std=std)
-    model.save_pretrained(work / "autoencoder")
+    over = (0, 2, 3, 4)
+    return {"latents_mean": latents.mean(dim=over).tolist(), "latents_std": latents.std(dim=over).tolist()}

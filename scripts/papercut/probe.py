@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers import AutoencoderKLWan
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -108,26 +109,35 @@ def _score(read: list[dict[str, str]], scenes: list[Scene]) -> dict[str, float]:
 
 
 def _generate(job: tuple[list[tuple[Scene, str]], int, Path, int]) -> list[np.ndarray]:
-    """Generate clips with the model folder, as the farm does: uint8 [33, H, W, 3] each."""
+    """Generate clips with the model folder, as the farm does: uint8 [33, H, W, 3] each.
+
+    The first latent frame is drawn alone, and the eight that follow are chained to it.
+    """
     items, steps, folder, threads = job
     torch.set_num_threads(threads)
     family = SkyReelsV2(folder, "cpu")
-    common = {"threads": threads, "dtype": "float32"}
+    common = {"threads": threads, "dtype": "float32", "decode_dtype": "float32"}
     negative = family.embed({"text": "", "tokens": 48, **common})
     made = []
     for scene, text in items:
-        latents = family.denoise(
-            {
-                **dict(span=(0, 9), given=0, way="cut", width=256, height=144, spatial_stride=16),
-                **dict(seed=scene.seed, shot="1", scene="1", scene_seed=1, scene_noise=0.0, rate="16"),
-                **dict(steps=steps, guidance=3.0, shift=3.0, **common),
-            },
-            prompt=family.embed({"text": text, "tokens": 48, **common}),
-            negative=negative,
-            before=None,
-            stopped=lambda: False,
-        )
-        made.append(np.stack(list(family.decode(common, [latents]))))
+        recipe = {
+            **dict(width=256, height=144, spatial_stride=16, rate="16", draft_level=None, context_level=20),
+            **dict(seed=scene.seed, shot="1", scene="1", scene_seed=1, scene_noise=0.0),
+            **dict(steps=steps, guidance=3.0, shift=3.0, **common),
+        }
+        prompt = family.embed({"text": text, "tokens": 48, **common})
+        latents: list[bytes] = []
+        for span, given, way in (((0, 1), 0, "cut"), ((0, 9), 1, "chain")):
+            latents.append(
+                family.denoise(
+                    {**recipe, "span": span, "given": given, "way": way},
+                    prompt=prompt,
+                    negative=negative,
+                    before=latents[-1] if latents else None,
+                    stopped=lambda: False,
+                )
+            )
+        made.append(np.stack(list(family.decode(common, latents))))
     return made
 
 
@@ -135,9 +145,7 @@ def _recoded(job: tuple[list[Scene], Path, int]) -> list[np.ndarray]:
     """Drawn clips, encoded and decoded by the model folder's autoencoder."""
     scenes, folder, threads = job
     torch.set_num_threads(threads)
-    family = SkyReelsV2(folder, "cpu")
-    next(family.decode({"threads": threads}, [_blank()]))  # loads the autoencoder
-    vae = family._parts["vae"]
+    vae = AutoencoderKLWan.from_pretrained(folder, subfolder="vae").eval()
     made = []
     with torch.no_grad():
         for scene in scenes:
@@ -145,12 +153,6 @@ def _recoded(job: tuple[list[Scene], Path, int]) -> list[np.ndarray]:
             out = vae.decode(vae.encode(video.movedim(-1, 0)[None]).latent_dist.mode()).sample.clamp(-1, 1)
             made.append(((out[0].movedim(0, -1) + 1) * 127.5).round().byte().numpy())
     return made
-
-
-def _blank() -> bytes:
-    from farm.models.tensors import pack
-
-    return pack(torch.zeros(1, 24, 1, 9, 16))
 
 
 def _spread(items: list[Any], processes: int) -> list[list[Any]]:

@@ -33,6 +33,8 @@ def main() -> None:
     coder.add_argument("--frame-steps", type=int, default=2400)
     coder.add_argument("--clip-steps", type=int, default=1600)
     coder.add_argument("--base", type=Path, help="start from this autoencoder's weights")
+    coder.add_argument("--decoder-only", action="store_true", help="so that what was trained stays good")
+    coder.add_argument("--clips", type=int, default=1600, help="clips to draw and train on")
     text = stages.add_parser("text")
     text.add_argument("--steps", type=int, default=1000)
     text.add_argument("--batch", type=int, default=128)
@@ -61,6 +63,8 @@ def main() -> None:
             clip_steps=args.clip_steps,
             seed=args.seed,
             base=args.base,
+            decoder_only=args.decoder_only,
+            clips=args.clips,
         )
     elif args.command == "text":
         import text as reader

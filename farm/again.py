@@ -1,0 +1,93 @@
+"""Take up a film again: make one shot anew, or make a preview final.
+
+Both go by the film's order, which is kept beside it, so neither needs the script's file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from typing import Any
+
+from farm import config, parts
+from farm.config import FarmConf
+from farm.errors import BadInput, suggest
+from farm.ledger import load_takes
+from farm.order import Order, load_order, plan_order, read_order
+from farm.plan.naming import check_film_name
+from farm.plan.plan import take_seed
+from farm.promote import compare, final_order, likeness_text
+from farm.render import confirm, make
+from farm.run import put_json
+from farm.script.model import Shot
+from farm.script.takes import FilmTakes, Take, Takes, add, circle
+
+Result = tuple[dict[str, Any], str]
+
+
+def _find(args: argparse.Namespace) -> Order:
+    """The order of the film that is named. What is said now may only be about where and with what."""
+    check_film_name(args.film)
+    conf = config.load(args.overrides)
+    config.check(conf)
+    order = load_order(parts.build_store(conf), args.film)
+    if other := replace(order, overrides=tuple(args.overrides)).film_settings():
+        raise BadInput(f"{other[0]} would change every shot: `farm {args.verb}` keeps the film's settings")
+    return order
+
+
+def _settings(args: argparse.Namespace, order: Order) -> FarmConf:
+    conf = config.load([*order.overrides, *args.overrides, f"film={args.film}"])
+    config.check(conf)
+    return conf
+
+
+def retake(args: argparse.Namespace) -> Result:
+    """Make one shot of a film again, or circle another of its takes."""
+    order = _find(args)
+    conf = _settings(args, order)
+    script = read_order(order, conf)
+    shots = {shot.id.upper(): shot for shot in script.shots.shots}
+    if (shot := shots.get(args.shot.upper())) is None:
+        raise BadInput(f"{args.film} has no shot {args.shot}: {suggest(args.shot.upper(), shots)}")
+    store = parts.build_store(conf, writable=True)
+    takes = _choose(args, load_takes(store, args.film), shot, conf.seed)
+    plan = plan_order(script, conf, takes, certain=True)
+    confirm(args, conf, store, plan)
+    result, outcome = make(conf, store, order, takes, plan)
+    found = takes[shot.id]
+    return {**result, "shot": shot.id, "take": found.circled, "takes": len(found.made)}, outcome.uri
+
+
+def _choose(args: argparse.Namespace, takes: FilmTakes, shot: Shot, seed: int) -> FilmTakes:
+    """The film's takes with the one that is asked for circled."""
+    if args.take is not None:
+        if args.seed is not None or args.prompt is not None:
+            raise BadInput(
+                "--take circles a take that was made, with the seed and the words it has: give it alone"
+            )
+        return circle(takes, shot.id, args.take)
+    before = takes.get(shot.id, Takes())
+    new = args.seed
+    if new is None:  # new words are said of the same picture; without them another picture is wanted
+        fresh = take_seed(seed if shot.seed is None else shot.seed, len(before.made) + 1)
+        new = before.current.seed if args.prompt else fresh
+    return add(takes, shot.id, Take(seed=new, prompt=args.prompt or before.current.prompt))
+
+
+def promote(args: argparse.Namespace) -> Result:
+    """Make a film final from its preview, and say how alike the two are."""
+    before = _find(args)
+    order = final_order(before, args.film)
+    conf, preview = _settings(args, order), _settings(args, before)
+    script = read_order(order, conf)
+    store = parts.build_store(conf, writable=True)
+    takes = load_takes(store, args.film)
+    plan = plan_order(script, conf, takes, certain=True)
+    confirm(args, conf, store, plan)
+    result, outcome = make(conf, store, order, takes, plan)
+    rows = compare(plan_order(script, preview, takes, certain=True), outcome, store)
+    put_json(store, f"films/{args.film}/preview.json", {"shots": rows})
+    print(likeness_text(rows), file=sys.stderr)
+    return {**result, "preview": rows}, outcome.uri

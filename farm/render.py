@@ -1,0 +1,90 @@
+"""Render a plan as the command line does: with progress, records beside the film, and a report."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from importlib.metadata import version
+from typing import Any
+
+from farm import __version__, parts
+from farm.clock import SystemClock
+from farm.config import FarmConf
+from farm.errors import BadInput
+from farm.ledger import Blobs, Commits, reusable
+from farm.order import Order, order_record
+from farm.plan.plan import Plan, estimate
+from farm.ports import BlobStore, Commit
+from farm.progress import observer_for, time_text
+from farm.report import film_report, outcome_json, plan_json, unseen
+from farm.run import Driver, Outcome, put_json
+from farm.script.takes import FilmTakes, encode
+
+
+def done_tasks(store: BlobStore, plan: Plan) -> frozenset[str]:
+    """The tasks of a plan that need not be done again."""
+    found = reusable(plan, Blobs(store), Commits(store))
+    return frozenset(task for task, commit in found if isinstance(commit, Commit))
+
+
+def make(
+    conf: FarmConf, store: BlobStore, order: Order, takes: FilmTakes, plan: Plan
+) -> tuple[dict[str, Any], Outcome]:
+    """Render a plan and write its report; progress and what it came to are told on standard error.
+
+    Returns the object that `--json` prints, and the outcome. Raises what `Driver.render` does.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    observer = observer_for(sys.stderr)
+    store = parts.patient(conf, store, observer.say, stop.is_set)
+    records = {
+        "order": order_record(order, store),
+        "plan": plan_json(plan, frozenset(), estimate(plan)),
+        "lock": {"weights": plan.settings.weights.identity, "versions": versions()},
+        **({"takes": encode(takes)} if takes else {}),
+    }
+    driver = Driver(
+        plan,
+        store=store,
+        clock=SystemClock(),
+        observer=observer,
+        stopped=stop.is_set,
+        records=records,
+    )
+    try:
+        outcome = driver.render(lambda: parts.start_workers(conf, plan.settings.weights, stop.is_set))
+    finally:
+        observer.close()
+    put_json(store, f"films/{plan.film}/report.json", film_report(outcome, versions()))
+    result = outcome_json(outcome)
+    for line in unseen(outcome):
+        print(line, file=sys.stderr)
+    print(
+        f"{result['rendered']} segments rendered, {result['reused']} reused, "
+        f"{result['retried']} retried, in {time_text(result['wall_s'])}",
+        file=sys.stderr,
+    )
+    return result, outcome
+
+
+def confirm(args: argparse.Namespace, conf: FarmConf, store: BlobStore, plan: Plan) -> None:
+    """Ask before a render that may take longer than the configured minutes. Raises BadInput for a no."""
+    most = conf.ask_above_minutes
+    if most is None or args.yes or (seconds := estimate(plan, done_tasks(store, plan)).seconds) <= most * 60:
+        return
+    about = f"this will take about {time_text(seconds)}, more than ask_above_minutes={most:g}"
+    if not sys.stdin.isatty():
+        raise BadInput(f"{about}: say --yes to render all the same")
+    print(f"farm: {about}. Render? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise BadInput("nothing was started")
+
+
+def versions() -> dict[str, str]:
+    """The versions of what changes pixels, read without importing any of it."""
+    names = ("torch", "diffusers", "transformers", "av", "numpy")
+    return {"longtake": __version__, **{name: version(name) for name in names}}
