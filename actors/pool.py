@@ -22,6 +22,7 @@ from farm.ports import Lease, Report, WorkerJoined, WorkerLost
 from farm.worker import Worker
 
 MAX_STILLBORN = 3  # actors that fail before they ever stood, one after another
+_LOST_NODE = "its node has died"  # what Ray says then: no fault of who was starting there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +103,7 @@ class RayPool:
 
     def _bury(self, slot: _Slot, error: RayError) -> Report:
         reason = " ".join(str(error).split())
-        if not slot.stands:
+        if not slot.stands and _LOST_NODE not in reason:
             self.stillborn += 1
             if self.stillborn >= MAX_STILLBORN:
                 raise FarmError(f"workers cannot start: {reason[-600:]}")

@@ -31,7 +31,7 @@ def _find(args: argparse.Namespace) -> Order:
     check_film_name(args.film)
     conf = config.load(args.overrides)
     config.check(conf)
-    order = load_order(parts.build_store(conf), args.film)
+    order = load_order(parts.open_store(conf), args.film)
     if other := replace(order, overrides=tuple(args.overrides)).film_settings():
         raise BadInput(f"{other[0]} would change every shot: `farm {args.verb}` keeps the film's settings")
     return order

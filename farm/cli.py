@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from farm import __version__
-from farm.errors import BadInput, FarmError, Interrupted
+from farm.errors import FarmError, Interrupted
 
 EPILOG = """\
 settings are written group=choice or key=value, such as quality=draft model.steps=12 seed=7;
@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
         ("retake", "make one shot of a film again, or circle another of its takes", False),
         ("plan", "show what would be rendered, what is reused, and an estimate", True),
         ("status", "show how far a film is", False),
+        ("gc", "show what no film refers to, and delete it with --delete", False),
         ("doctor", "check whether this machine can render, and what to do if not", False),
     ):
         sub = verbs.add_parser(
@@ -73,6 +74,8 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument("--prompt", metavar="WORDS", help="the new take's words")
         elif verb == "promote":
             sub.add_argument("film", metavar="FILM", help="a film that was rendered with quality=previz")
+        elif verb == "gc":
+            sub.add_argument("--delete", action="store_true", help="delete it")
         if verb in ("render", "promote", "retake"):
             sub.add_argument("--yes", action="store_true", help="render however long the estimate is")
         sub.add_argument("overrides", metavar="key=value", nargs="*", help="settings")
@@ -109,6 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "retake": _again("retake"),
             "plan": _plan,
             "status": _status,
+            "gc": _gc,
             "doctor": _doctor,
         }[args.verb](args)
         print(json.dumps(result) if args.json else text, flush=True)
@@ -153,7 +157,7 @@ def _plan(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from farm.report import plan_json
 
     conf, _, script = _take_order(args)
-    store = parts.build_store(conf)
+    store = parts.open_store(conf)
     plan = plan_order(script, conf, load_takes(store, script.film), certain=False)
     done = done_tasks(store, plan)
     guess = estimate(plan, done)
@@ -203,7 +207,7 @@ def _render(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
     conf, order, script = _take_order(args)
     # Weights are looked for before anything is written.
-    plan = plan_order(script, conf, takes := load_takes(parts.build_store(conf), script.film), certain=True)
+    plan = plan_order(script, conf, takes := load_takes(parts.open_store(conf), script.film), certain=True)
     store = parts.build_store(conf, writable=True)
     confirm(args, conf, store, plan)
     claim(store, plan.film, parts.script_identity(conf, args.script))
@@ -226,7 +230,7 @@ def _status(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from farm import config, parts
     from farm.clock import SystemClock
     from farm.plan.naming import check_film_name
-    from farm.status import film_status, list_films, status_text
+    from farm.status import every_status, film_status, status_text
 
     film = args.film
     if film is not None and "=" in film:
@@ -234,13 +238,16 @@ def _status(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
         film = None
     conf = config.load(args.overrides)
     config.check(conf)
-    root = parts.store_root(conf)
-    if conf.store.kind == "local" and not root.is_dir():
-        raise BadInput(f"there is no store at {root}: render something, or say store.root=FOLDER")
-    store = parts.build_store(conf)
-    names = [check_film_name(film)] if film else list_films(store)
-    films = [film_status(store, name, SystemClock()) for name in names]
+    store = parts.find_store(conf)
+    clock = SystemClock()
+    films = [film_status(store, check_film_name(film), clock)] if film else every_status(store, clock)
     return {"films": films}, "\n".join(status_text(item) for item in films) or "no films yet"
+
+
+def _gc(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from farm.collect import gc
+
+    return gc(args)
 
 
 def _doctor(args: argparse.Namespace) -> tuple[dict[str, Any], str]:

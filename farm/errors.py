@@ -38,6 +38,10 @@ class CorruptBlob(StoreError):
         self.sha256 = sha256
 
 
+class OutOfMemory(FarmError):
+    """The memory of the device or the machine was not enough for a task."""
+
+
 class AnotherDriver(FarmError):
     """Another process is rendering this film."""
 

@@ -5,20 +5,23 @@ Works over any BlobStore, so the driver and every worker keep the same books.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from farm.errors import AnotherDriver, CorruptBlob, NotFound, StoreError
+from farm.errors import AnotherDriver, CorruptBlob, NotFound, StoreAway, StoreError
 from farm.job import events
 from farm.plan.plan import Plan
 from farm.ports import BlobRef, BlobStore, Commit
 from farm.script.takes import FilmTakes, decode
 
 _CHUNK = 1 << 20
+_COMMIT = re.compile(r"commits/([^/]+)/([0-9]{6})")
 
 
 def hash_file(path: Path) -> str:
@@ -46,13 +49,16 @@ class Blobs:
         self.store = store
 
     def put(self, source: bytes | Path, ref: BlobRef | None = None) -> BlobRef:
-        """Store bytes or a file, once: what is there already is not written again.
+        """Store bytes or a file, once: what is there already is touched, so that no collection takes it.
 
         `ref` is its name where that is known already, which saves hashing it again.
         """
         ref = ref or name_blob(source)
-        if not self.has(ref):
-            self.store.put(ref.key, source)
+        if self.has(ref):
+            with contextlib.suppress(NotFound):
+                self.store.touch(ref.key)
+                return ref
+        self.store.put(ref.key, source)
         return ref
 
     def has(self, ref: BlobRef) -> bool:
@@ -127,15 +133,18 @@ class Commits:
 
     def find(self, key: str, inputs: tuple[str, ...]) -> Commit | None:
         """The newest commit of a key that was made from these inputs and whose outputs are there."""
-        names = [info.key.rsplit("/", 1)[1] for info in self.store.list(f"commits/{key}/")]
-        for name in reversed(names):
-            if name.isdigit() and (commit := self._usable(key, int(name), inputs)):
-                return commit
-        return None
+        found = [_COMMIT.fullmatch(info.key) for info in self.store.list(f"commits/{key}/")]
+        return self.newest_of(key, (int(item[2]) for item in reversed(found) if item), inputs)
+
+    def newest_of(self, key: str, generations: Iterable[int], inputs: tuple[str, ...]) -> Commit | None:
+        """The first of these generations that can be used by who has these inputs."""
+        return next(filter(None, (self._usable(key, number, inputs) for number in generations)), None)
 
     def _usable(self, key: str, generation: int, inputs: tuple[str, ...]) -> Commit | None:
         try:
             commit = self.read(key, generation)
+        except StoreAway:
+            raise
         except StoreError:
             return None
         blobs = Blobs(self.store)
@@ -146,43 +155,54 @@ class Commits:
         """Read one commit. Raises NotFound, or StoreError for one that cannot be understood."""
         return decode_commit(self.store.get(_commit_key(key, generation)), f"{key[:12]}/{generation}")
 
-    def latest(self) -> dict[str, int]:
-        """The newest generation of every committed key."""
-        newest: dict[str, int] = {}
+    def latest(self) -> dict[str, tuple[int, float]]:
+        """The newest generation of every key, and when the oldest one was last written or touched."""
+        newest: dict[str, tuple[int, float]] = {}
         for info in self.store.list("commits/"):
-            _, key, generation = info.key.split("/")
-            if generation.isdigit():
-                newest[key] = max(int(generation), newest.get(key, -1))
+            if found := _COMMIT.fullmatch(info.key):  # what else lies there is not ours
+                generation, modified = newest.get(found[1], (-1, math.inf))
+                newest[found[1]] = (max(int(found[2]), generation), min(info.modified, modified))
         return newest
+
+    def touch(self, commit: Commit) -> None:
+        """Make a commit and its outputs young again. Raises NotFound where one of them is gone."""
+        self.store.touch(_commit_key(commit.key, commit.generation))
+        for ref in commit.outputs.values():
+            self.store.touch(ref.key)
 
 
 def _commit_key(key: str, generation: int) -> str:
     return f"commits/{key}/{generation:06d}"
 
 
-def reusable(plan: Plan, blobs: Blobs, commits: Commits) -> Iterator[tuple[str, Commit | int]]:
+def reusable(
+    plan: Plan, blobs: Blobs, commits: Commits, *, touch_before: float = -math.inf
+) -> Iterator[tuple[str, Commit | int]]:
     """Say of every committed task of a plan whether its commit can be used, in the plan's order.
 
-    Yields (task id, commit) where it can, and (task id, generation) where the newest commit cannot:
-    an output is gone, or it consumed other bytes than its needs have now.
+    Yields (task id, commit) where it can, and (task id, newest generation) where none of its commits can:
+    outputs are gone, or they consumed other bytes than its needs have now. The newest one that can be used
+    counts: behind it there may be one of a worker that woke up late, with inputs that are no more.
+
+    Who will rely on them has those touched that were last written or touched before a time, so that no
+    collection takes them; one that is just being taken counts as gone.
     """
     newest = commits.latest()
     outputs: dict[str, str] = {}
     for task in plan.tasks:
-        if task.key not in newest:
-            continue
-        generation = newest[task.key]
         needs = tuple(outputs.get(need, "") for need in task.needs)
-        try:
-            commit = commits.read(task.key, generation)
-        except StoreError:
-            yield task.id, generation
+        if task.key not in newest or not all(needs):
             continue
-        if commit.inputs == needs and all(blobs.has(ref) for ref in commit.outputs.values()):
+        generation, modified = newest[task.key]
+        commit = commits.newest_of(task.key, range(generation, -1, -1), needs)
+        if commit is not None and modified < touch_before:
+            try:
+                commits.touch(commit)
+            except NotFound:
+                commit = None
+        if commit is not None:
             outputs[task.id] = commit.main.sha256
-            yield task.id, commit
-        elif all(needs):
-            yield task.id, generation
+        yield task.id, generation if commit is None else commit
 
 
 def load_takes(store: BlobStore, film: str) -> FilmTakes:

@@ -33,11 +33,16 @@ class Order:
     choice: Choice
 
     def film_settings(self) -> tuple[str, ...]:
-        """The settings that make the film what it is: not where it is kept, and not what renders it."""
+        """The settings that make the film what it is: not where it is kept, and not what renders it.
+
+        But for the threads of a worker: other counts give other last bits, so they are part of every key.
+        """
         moment = ("store", "cluster", "film", "ask_above_minutes")
-        keys = (override.partition("=")[0].partition(".")[0] for override in self.overrides)
+        keys = (override.partition("=")[0] for override in self.overrides)
         return tuple(
-            override for override, key in zip(self.overrides, keys, strict=True) if key not in moment
+            override
+            for override, key in zip(self.overrides, keys, strict=True)
+            if key == "cluster.threads" or key.partition(".")[0] not in moment
         )
 
 

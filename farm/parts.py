@@ -19,6 +19,7 @@ from farm.models.weights import fetch, folder_of, resolve, settle
 from farm.plan.spec import Weights
 from farm.ports import BlobStore, Executor
 from farm.store.directory import DirectoryStore
+from farm.store.format import check_format, settle_format
 from farm.store.s3_place import Place
 
 if TYPE_CHECKING:
@@ -42,14 +43,30 @@ def _credentials(conf: FarmConf) -> Path | None:
 
 
 def build_store(conf: FarmConf, *, writable: bool = False) -> BlobStore:
-    """Build the store. With `writable`, raises BadInput where it cannot be written.
+    """Build the store. With `writable`, raises BadInput where it cannot be written, and settles its format.
 
     A bucket is asked for nothing without `writable`, which is for drivers: workers trust what they found.
     """
     store = DirectoryStore(store_root(conf)) if conf.store.kind == "local" else _bucket_store(conf)
     if writable:
         store.check_writable()
+        settle_format(store, store_place(conf))
     return store
+
+
+def open_store(conf: FarmConf) -> BlobStore:
+    """The store for who looks into it. Raises BadInput for one that a newer Longtake wrote."""
+    store = build_store(conf)
+    check_format(store, store_place(conf))
+    return store
+
+
+def find_store(conf: FarmConf) -> BlobStore:
+    """The same for one that must be there. Raises BadInput where a folder is not."""
+    root = store_root(conf)
+    if conf.store.kind == "local" and not root.is_dir():
+        raise BadInput(f"there is no store at {root}: render something, or say store.root=FOLDER")
+    return open_store(conf)
 
 
 def _bucket_store(conf: FarmConf) -> S3Store:

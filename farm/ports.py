@@ -25,10 +25,11 @@ class BlobRef:
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """One object of a store."""
+    """One object of a store. `modified` is when it was last written or touched, as the store tells it."""
 
     key: str
     num_bytes: int
+    modified: float
 
 
 class BlobStore(Protocol):
@@ -58,6 +59,10 @@ class BlobStore(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove an object; nothing happens if there is none."""
+        ...
+
+    def touch(self, key: str) -> None:
+        """Make an object as young as if it had just been written. Raises NotFound."""
         ...
 
     def locate(self, key: str) -> str:

@@ -8,9 +8,10 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from farm.job.events import Event, Failed, Finished, Found, Lost
+from farm.job.events import Event, Failed, Finished, Found, Lost, Stopping
 from farm.job.machine import State
 from farm.plan.plan import Plan, Task
+from farm.run import GRACE_S
 
 
 def time_text(seconds: float) -> str:
@@ -45,6 +46,19 @@ class Tally:
         return time_text(elapsed * max(0.0, self.total - self.found - self.made) / self.made)
 
 
+def trouble(event: Event) -> str | None:
+    """What is told of an event that is no progress."""
+    match event:
+        case Failed():
+            return f"{event.task} failed ({event.fault}): {event.message}"
+        case Lost():
+            return f"{event.worker} was lost: {event.reason}"
+        case Stopping():
+            return f"stopping, within {GRACE_S:.0f} seconds; ask once more to stop at once"
+        case _:
+            return None
+
+
 class Lines:
     """An Observer that prints a line for each finished shot and each trouble."""
 
@@ -63,10 +77,8 @@ class Lines:
             left = self.tally.left()
             rest = f", {left} left" if left else ""
             self.say(f"shot {self.shot_of[event.task]} done ({self.tally.share:.0%}{rest})")
-        elif isinstance(event, Failed):
-            self.say(f"{event.task} failed ({event.fault}): {event.message}")
-        elif isinstance(event, Lost):
-            self.say(f"{event.worker} was lost: {event.reason}")
+        elif (text := trouble(event)) is not None:
+            self.say(text)
 
     def say(self, text: str) -> None:
         print(text, file=self.stream, flush=True)
@@ -104,10 +116,8 @@ class Bars:
             shot = self.shot_of[event.task]
             if shot is not None:
                 self.advance(shot, isinstance(event, Found))
-        elif isinstance(event, Failed):
-            self.say(f"{event.task} failed ({event.fault}): {event.message}")
-        elif isinstance(event, Lost):
-            self.say(f"{event.worker} was lost: {event.reason}")
+        elif (text := trouble(event)) is not None:
+            self.say(text)
 
     def say(self, text: str) -> None:
         # An error may hold brackets, which rich would read as markup.

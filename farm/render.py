@@ -37,8 +37,7 @@ def make(
     Returns the object that `--json` prints, and the outcome. Raises what `Driver.render` does.
     """
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    _heed_signals(stop)
     observer = observer_for(sys.stderr)
     store = parts.patient(conf, store, observer.say, stop.is_set)
     records = {
@@ -69,6 +68,17 @@ def make(
         file=sys.stderr,
     )
     return result, outcome
+
+
+def _heed_signals(stop: threading.Event) -> None:
+    """SIGINT and SIGTERM ask to stop in order; a second one does not wait for that."""
+
+    def ask(number: int, _: object) -> None:
+        stop.set()
+        signal.signal(number, signal.default_int_handler)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, ask)
 
 
 def confirm(args: argparse.Namespace, conf: FarmConf, store: BlobStore, plan: Plan) -> None:

@@ -34,7 +34,10 @@ from farm.ports import (
 POLL_S = 1.0
 BEAT_S = 1.0
 BEATS_TO_WATCH = 4
-NO_WORKER_S = 180.0
+TOUCH_AFTER_S = 3 * 86400.0  # well before a collection takes anything (farm/garbage.py)
+NO_WORKER_S = 180.0  # for the first worker to come up
+POOL_AWAY_S = 3600.0  # for one to come back where there were some: spot machines do
+GRACE_S = 15.0  # for what runs to be finished when asked to stop, of the 30 s that clusters grant
 PUBLISHED = {"film": "film.mp4", "sheet": "sheet.png", "srt": "film.srt", "vtt": "film.vtt"}
 
 
@@ -172,6 +175,9 @@ class Driver:
         self.arrived: dict[tuple[str, int], Commit] = {}
         self.state = begin(plan.tasks)
         self.logs: dict[str, list[str]] = {}
+        self.epoch = clock.now() - clock.monotonic()
+        self.alone_since, self.patience_s = clock.monotonic(), NO_WORKER_S
+        self.stopped_at = 0.0
 
     def render(self, start_workers: Callable[[], Executor]) -> Outcome:
         """Render what is not committed yet, publish the film, and say how it went.
@@ -188,16 +194,16 @@ class Driver:
         heartbeat.take(self.clock)
         executor: Executor | None = None
         try:
-            for name, value in self.records.items():
-                put_json(self.store, f"films/{self.plan.film}/{name}.json", value)
-            self.journal = Journal(self.store, self.plan.film)
-            self.observer.begin(self.plan, self.state)
-            self._take_stock(run)
+            self.begin(run)
             reused = self._segments_done()
             if not self.state.complete:
                 executor = start_workers()
-                self._loop(executor)
-            self._publish()
+                self.alone_since = self.clock.monotonic()
+                while not (self.state.complete or self.state.settled):
+                    self.turn(executor)
+                if not self.state.complete:
+                    raise self._unfinished()
+            self.publish()
         finally:
             if executor is not None:
                 executor.close()
@@ -212,15 +218,28 @@ class Driver:
             wall_s=round(self.clock.monotonic() - begun, 2),
         )
 
+    def begin(self, run: str) -> None:
+        """Make the film this driver's: its records, its place in the journal, and what is there already."""
+        for name, value in self.records.items():
+            put_json(self.store, f"films/{self.plan.film}/{name}.json", value)
+        self.journal = Journal(self.store, self.plan.film)
+        self.observer.begin(self.plan, self.state)
+        self._take_stock(run)
+
+    def _time(self) -> float:
+        """The time that events carry. It goes on evenly though the clock be set while a film is made."""
+        return self.epoch + self.clock.monotonic()
+
     def _segments_done(self) -> int:
         segments = (segment.task for shot in self.plan.shots for segment in shot.segments)
         return sum(task in self.done for task in segments)
 
     def _take_stock(self, run: str) -> None:
         """Journal what the store holds already: the truth from which this run goes on."""
-        now = self.clock.now()
+        now = self._time()
         batch: list[events.Event] = [events.Planned(at=now, plan=self.plan.digest, run=run)]
-        for task, found in reusable(self.plan, self.blobs, self.commits):
+        before = self.clock.now() - TOUCH_AFTER_S
+        for task, found in reusable(self.plan, self.blobs, self.commits, touch_before=before):
             if isinstance(found, Commit):
                 self.done[task] = found
                 batch.append(
@@ -233,7 +252,10 @@ class Driver:
     def _apply(self, batch: Sequence[events.Event]) -> list[Run]:
         """Journal a batch of events, then take them in; returns the commands."""
         commands: list[Run] = []
-        if any(not isinstance(event, events.Tick) for event in batch):
+        wake = next_wake(self.state)
+        # Time alone is only worth a line where something was waiting for it.
+        due = wake is not None and wake <= batch[-1].at
+        if due or any(not isinstance(event, events.Tick) for event in batch):
             self.journal.append(batch)
         for event in batch:
             commands += step(self.state, event)
@@ -248,31 +270,46 @@ class Driver:
         if self.state.states[event.task].output == commit.main.sha256:
             self.done[event.task] = commit
 
-    def _loop(self, executor: Executor) -> None:
-        alone_since = self.clock.monotonic()
-        while not (self.state.complete or self.state.settled):
-            wake = next_wake(self.state)
-            timeout = POLL_S if wake is None else min(POLL_S, max(0.01, wake - self.clock.now()))
-            reports = executor.poll(timeout)
-            batch: list[events.Event] = [self._event(report) for report in reports]
-            if self.stopped():
-                batch.append(events.Stopping(at=self.clock.now(), reason="asked to stop"))
-            batch = batch or [events.Tick(at=self.clock.now())]
-            for command in self._apply(batch):
-                # A later event of the batch may have taken the worker away again.
-                if self.state.workers.get(command.worker) == command.task:
-                    executor.start(self._lease(command))
-            if self.state.stopping is not None:
-                raise Interrupted("stopped; everything committed is kept: the same command goes on")
-            if self.state.workers:
-                alone_since = self.clock.monotonic()
-            elif self.clock.monotonic() - alone_since > NO_WORKER_S:
-                raise FarmError(f"no worker has come up for {NO_WORKER_S:.0f} seconds: see `farm doctor`")
-        if not self.state.complete:
-            raise FarmError(self._failure())
+    def turn(self, executor: Executor) -> None:
+        """Wait for news, take it in, and do what follows from it.
+
+        Asked to stop, nothing new is started, and what runs has a while to be finished: it would be lost.
+        """
+        wake = next_wake(self.state)
+        timeout = POLL_S if wake is None else min(POLL_S, max(0.01, wake - self._time()))
+        batch: list[events.Event] = [self._event(report) for report in executor.poll(timeout)]
+        if self.state.stopping is None and self.stopped():
+            self.stopped_at = self.clock.monotonic()
+            batch.insert(0, events.Stopping(at=self._time(), reason="asked to stop"))
+        batch = batch or [events.Tick(at=self._time())]
+        for command in self._apply(batch):
+            # A later event of the batch may have taken the worker away again.
+            if self.state.workers.get(command.worker) == command.task:
+                executor.start(self._lease(command))
+        now = self.clock.monotonic()
+        if self.state.stopping is not None:
+            if now - self.stopped_at > GRACE_S:
+                raise self._unfinished()
+        elif self.state.workers:
+            self.alone_since, self.patience_s = now, POOL_AWAY_S
+        elif now - self.alone_since > self.patience_s:
+            raise FarmError(self._nobody())
+
+    def _nobody(self) -> str:
+        if self.patience_s == NO_WORKER_S:
+            return f"no worker has come up for {NO_WORKER_S:.0f} seconds: see `farm doctor`"
+        return (
+            f"all workers were lost, and none has come back for {POOL_AWAY_S / 60:.0f} minutes; "
+            "everything committed is kept: the same command goes on"
+        )
+
+    def _unfinished(self) -> FarmError:
+        if self.state.stopping is not None:
+            return Interrupted("stopped; everything committed is kept: the same command goes on")
+        return FarmError(self._failure())
 
     def _event(self, report: Report) -> events.Event:
-        now = self.clock.now()
+        now = self._time()
         match report:
             case WorkerJoined():
                 return events.Joined(at=now, worker=report.worker)
@@ -334,7 +371,7 @@ class Driver:
             f"the same command tries again. Its log: {log}"
         )
 
-    def _publish(self) -> None:
+    def publish(self) -> None:
         """Put the film, its sheet and its subtitles where people look for them."""
         outputs = self.done[self.plan.tasks[-1].id].outputs
         for name, target in PUBLISHED.items():

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from farm.errors import BadInput, NotFound, StoreError
+from farm.errors import BadInput, NotFound, StoreAway, StoreError
 from farm.job.events import Failed, Finished, Found
 from farm.ledger import Journal, load_takes
 from farm.ports import BlobStore, Clock
@@ -29,10 +29,11 @@ def film_status(store: BlobStore, film: str, clock: Clock) -> dict[str, Any]:
     """
     try:
         plan = json.loads(store.get(f"films/{film}/plan.json"))
+        segments = {shot["id"]: [segment["id"] for segment in shot["segments"]] for shot in plan["shots"]}
     except NotFound as error:
         there = ", ".join(list_films(store)) or "none"
         raise BadInput(f"there is no film {film!r} in this store; there is: {there}") from error
-    except ValueError as error:
+    except (ValueError, LookupError, TypeError) as error:
         where = store.locate(f"films/{film}/plan.json")
         raise StoreError(f"{where} is damaged: render the film again, and it is written anew") from error
     events = last_run(Journal(store, film).read())
@@ -42,15 +43,14 @@ def film_status(store: BlobStore, film: str, clock: Clock) -> dict[str, Any]:
     }
     shots = []
     takes = load_takes(store, film)
-    for shot in plan["shots"]:
-        finished = sum(f"denoise/{segment['id']}" in done for segment in shot["segments"])
+    for shot, parts in segments.items():
         shots.append(
             {
-                "id": shot["id"],
-                "segments": len(shot["segments"]),
-                "done": finished,
-                "finished": f"finish/{shot['id']}" in done,
-                **_takes(takes.get(shot["id"])),
+                "id": shot,
+                "segments": len(parts),
+                "done": sum(f"denoise/{part}" in done for part in parts),
+                "finished": f"finish/{shot}" in done,
+                **_takes(takes.get(shot)),
             }
         )
     running = is_alive(store, film, clock)
@@ -73,8 +73,23 @@ def _takes(found: Takes | None) -> dict[str, Any]:
     return {"take": found.circled, "takes": [asdict(take) for take in found.made]}
 
 
+def every_status(store: BlobStore, clock: Clock) -> list[dict[str, Any]]:
+    """How far all films are; one that is damaged is said so, and hides none of the others."""
+    found = []
+    for film in list_films(store):
+        try:
+            found.append(film_status(store, film, clock))
+        except StoreAway:
+            raise
+        except StoreError as error:
+            found.append({"film": film, "state": "damaged", "error": str(error)})
+    return found
+
+
 def status_text(status: dict[str, Any]) -> str:
     """A film's status in lines."""
+    if status["state"] == "damaged":
+        return f"{status['film']}: damaged: {status['error']}"
     lines = [
         f"{status['film']}: {status['state']}, {status['done']} of {status['segments']} segments"
         + (f", {status['uri']}" if status["uri"] else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import tempfile
 import traceback
@@ -11,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from farm.errors import CorruptBlob, Interrupted, StoreError
+from farm.errors import CorruptBlob, FarmError, Interrupted, StoreError
 from farm.ledger import Blobs, Commits, name_blob
 from farm.ports import (
     AttemptDone,
@@ -61,6 +62,8 @@ class Worker:
         except (Interrupted, StoreError, ConnectionError, TimeoutError) as error:
             return _failed(lease, "infrastructure", _sentence(error))
         except Exception as error:  # whatever a model or an encoder throws is this task's failure
+            if isinstance(error, OSError) and error.errno in _NO_SPACE:  # a full disk is not
+                return _failed(lease, "infrastructure", _disk_full())
             return _failed(lease, "task", _sentence(error))
         return AttemptDone(worker=lease.worker, task=lease.task, attempt=lease.attempt, commit=commit)
 
@@ -126,6 +129,7 @@ class Worker:
         return {**made}, facts
 
 
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _KINDS = {
     "embed": Worker._embed,
     "denoise": Worker._denoise,
@@ -167,7 +171,14 @@ def _until(frames: Iterator[Any], stopped: Callable[[], bool]) -> Iterator[Any]:
 def _sentence(error: BaseException) -> str:
     text = " ".join(str(error).split())
     name = type(error).__name__
-    return text if isinstance(error, StoreError | Interrupted) else f"{name}: {text}"[:500]
+    return text if isinstance(error, FarmError) else f"{name}: {text}"[:500]
+
+
+def _disk_full() -> str:
+    return (
+        f"no space left for temporary files in {tempfile.gettempdir()}: "
+        "make room there, or name another folder with TMPDIR"
+    )
 
 
 def _failed(lease: Lease, fault: str, message: str, corrupt: str | None = None) -> AttemptFailed:

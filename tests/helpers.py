@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from farm.errors import Interrupted
-from farm.ports import AttemptDone, Lease, Recipe, Report, WorkerJoined
+from farm.plan.plan import Plan
+from farm.ports import AttemptDone, BlobStore, Lease, Recipe, Report, WorkerJoined
 from farm.run import Driver
 from farm.script.model import Shot, ShotList, Source
+from farm.store.memory import MemoryStore
 from farm.worker import Worker
 
 
@@ -106,10 +108,13 @@ class TextMedia:
 
 
 class FakePool:
-    """An Executor with several workers in this thread; finishes one lease a poll, newest first."""
+    """An Executor with several workers in this thread; finishes one lease a poll, newest first.
 
-    def __init__(self, worker: Worker, count: int = 2) -> None:
-        self.worker, self.leases = worker, []
+    With a `clock`, time passes while nobody works.
+    """
+
+    def __init__(self, worker: Worker, count: int = 2, clock: FakeClock | None = None) -> None:
+        self.worker, self.leases, self.clock = worker, [], clock
         self.news: list[Report] = [WorkerJoined(worker=f"w{index}") for index in range(count)]
         self.done: list[Lease] = []
         self.closed = False
@@ -123,6 +128,8 @@ class FakePool:
             found, self.news = self.news, []
             return found
         if not self.leases:
+            if self.clock is not None:
+                self.clock.sleep(timeout)
             return []
         lease = self.leases.pop()
         report = self.worker.run(lease, lambda: False)
@@ -155,3 +162,25 @@ def make_driver(plan: Any, store: Any, **more: Any) -> Driver:
         stopped=more.pop("stopped", lambda: False),
         **more,
     )
+
+
+def film_of(store: BlobStore) -> bytes:
+    return store.get("films/film/film.mp4")
+
+
+def undisturbed(plan: Plan) -> bytes:
+    """The bytes of a film that nothing happened to."""
+    store = MemoryStore()
+    make_driver(plan, store).render(lambda: FakePool(make_worker(store)))
+    return film_of(store)
+
+
+def nobody() -> FakePool:
+    """Workers where none is needed."""
+    raise AssertionError("no worker is needed")
+
+
+def segments_made(store: MemoryStore) -> int:
+    """How many segments are committed."""
+    commits = [json.loads(data) for key, data in store._objects.items() if key.startswith("commits/")]
+    return len({commit["key"] for commit in commits if commit["kind"] == "denoise"})

@@ -37,9 +37,10 @@ def slugs(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
-def test_the_generated_page_is_fresh() -> None:
+@pytest.mark.parametrize("script", ["write_docs.py", "write_reliability.py"])
+def test_the_generated_page_is_fresh(script: str) -> None:
     result = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "write_docs.py"), "--check"],
+        [sys.executable, str(ROOT / "scripts" / script), "--check"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -73,6 +73,7 @@ def test_the_film_is_what_the_script_says(whole: tuple[Path, dict]) -> None:
     assert (film / "sheet.png").stat().st_size > 5000
 
 
+@pytest.mark.fault("everything is killed in mid-step, papercut at work (kill -9)", "the same film")
 def test_killed_after_the_third_commit_it_goes_on_to_the_same_bytes(whole: tuple[Path, dict]) -> None:
     folder, result = whole
     process = render(folder, "killed")
@@ -89,18 +90,34 @@ def test_killed_after_the_third_commit_it_goes_on_to_the_same_bytes(whole: tuple
     assert killed == (folder / "calm" / "small" / "film.mp4").read_bytes()
 
 
+def commits_of(root: Path, kind: str) -> int:
+    found = (root / ".longtake" / "commits").glob("*/*")
+    return sum(json.loads(path.read_bytes())["kind"] == kind for path in found)
+
+
+@pytest.mark.fault(
+    "SIGTERM or Ctrl-C in mid-step, with 30 seconds' grace",
+    "exit code 130 within the grace, what was finished kept; the same command goes on to the same film",
+)
 @pytest.mark.parametrize(("cluster", "number"), [("inline", signal.SIGINT), ("local", signal.SIGTERM)])
 def test_interrupted_it_says_how_to_go_on(
     whole: tuple[Path, dict], cluster: str, number: signal.Signals
 ) -> None:
-    folder, _ = whole
+    folder, result = whole
     root = f"stopped-{cluster}"
     process = render(folder, root, f"cluster={cluster}")
-    while commits(folder / root) < 1:
+    while commits(folder / root) < 4:  # the texts are embedded, a segment is being made
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.05)
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "the same command goes on" in err
     assert "Traceback" not in err
+    if cluster == "local":  # once is enough for the rest
+        kept = commits_of(folder / root, "denoise")
+        assert kept > 0
+        again = finish(render(folder, root))
+        assert again["reused"] == kept
+        film = (folder / root / "small" / "film.mp4").read_bytes()
+        assert film == (folder / "calm" / "small" / "film.mp4").read_bytes()

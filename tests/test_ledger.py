@@ -56,7 +56,7 @@ def test_a_commit_made_from_other_inputs_opens_the_next_generation(store: Memory
     commits.write(commit(inputs=("old",)))
     made = commits.write(commit(inputs=("new",)))
     assert made.generation == 1
-    assert commits.latest() == {"k": 1}
+    assert {key: newest for key, (newest, _) in commits.latest().items()} == {"k": 1}
 
 
 def test_a_commit_whose_outputs_are_gone_does_not_count(store: MemoryStore) -> None:

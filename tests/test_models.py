@@ -21,13 +21,16 @@ from helpers import shot, shots
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
-from farm.errors import Interrupted, StoreError
+from farm.errors import Interrupted, OutOfMemory, StoreError
+from farm.models import skyreels_v2
 from farm.models.decode import stream_frames, to_pixels
 from farm.models.denoise import denoise, levels_of
 from farm.models.matrix import Levels, chain, cut
+from farm.models.memory import lean
 from farm.models.noise import Address, NoiseSource, draw
 from farm.models.skyreels_v2 import SkyReelsV2, encode_text, network_of
 from farm.models.tensors import pack, unpack
+from farm.models.weights import SHIPPED
 from farm.plan.plan import make_plan
 
 Z = 4
@@ -208,6 +211,27 @@ def test_a_network_that_answers_nonsense_is_caught(parts) -> None:
     more = dict(prompt=noise, negative=noise, guidance=1.0)
     with pytest.raises(FloatingPointError, match="step 1 is not finite"):
         denoise(lambda x, t, e: x * float("nan"), parts["scheduler"], cut(levels, 2), noise, **more)
+
+
+def test_out_of_memory_lets_go_of_what_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = SkyReelsV2(SHIPPED, "cpu")
+    recipe = {"text": "a red boat", "tokens": 6, "dtype": "float32", "threads": 1}
+    whole = model.embed(recipe)
+    for error in (MemoryError(), torch.OutOfMemoryError("CUDA out of memory. Tried 2 GiB. GPU 0 has 1 GiB")):
+
+        def fail(*_: Any, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr(skyreels_v2, "encode_text", fail)
+        with pytest.raises(OutOfMemory, match=r"out of memory on cpu \(.*\): take a smaller model\.width"):
+            model.embed(recipe)
+        assert model._parts == {}
+        monkeypatch.setattr(skyreels_v2, "encode_text", encode_text)
+        assert model.embed(recipe) == whole
+    with pytest.raises(OutOfMemory, match="can't allocate memory"), lean({}, torch.device("cpu")):
+        torch.empty(10**15)
+    with pytest.raises(RuntimeError, match="another"), lean({}, torch.device("cpu")):
+        raise RuntimeError("another")
 
 
 def test_stopping_takes_effect_within_a_step(parts) -> None:

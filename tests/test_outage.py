@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 from conftest import make_settings
-from helpers import FakeClock, FakeModel, FakePool, TextMedia, make_driver, make_worker, shot, shots
+from helpers import (
+    FakeClock,
+    FakeModel,
+    FakePool,
+    TextMedia,
+    make_driver,
+    make_worker,
+    shot,
+    shots,
+    undisturbed,
+)
 
 from farm.errors import Interrupted, StoreAway
 from farm.ledger import Blobs, Commits
@@ -57,12 +67,7 @@ def plan() -> Plan:
     return make_plan("film", shots(shot("1", 90), shot("2", 40)), make_settings())
 
 
-def undisturbed(plan: Plan) -> bytes:
-    store = MemoryStore()
-    make_driver(plan, store).render(lambda: FakePool(make_worker(store)))
-    return store.get("films/film/film.mp4")
-
-
+@pytest.mark.fault("the store is away for ten minutes, at any call", "the same film, nothing made twice")
 def test_away_for_ten_minutes_at_any_call_the_same_film_comes_out_and_nothing_is_made_twice(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,6 +91,7 @@ def test_away_for_ten_minutes_at_any_call_the_same_film_comes_out_and_nothing_is
     assert at_call > 100
 
 
+@pytest.mark.fault("the store stays away", "a clear failure when the patience is over")
 def test_patience_ends(plan: Plan) -> None:
     clock = FakeClock()
     patient = PatientStore(FlakyStore(clock, 20, 1e9), clock=clock, patience_s=600)
@@ -104,6 +110,9 @@ def test_who_waits_can_be_stopped() -> None:
     assert clock.time < 1102
 
 
+@pytest.mark.fault(
+    "a lost reply to the creation of a commit or a batch of the journal", "who won is read back"
+)
 def test_a_creation_whose_reply_was_lost_is_known_by_its_bytes() -> None:
     class Lossy(MemoryStore):
         lose = True
@@ -140,6 +149,9 @@ def dying_worker(store: MemoryStore, folder: Path, model: FakeModel) -> Worker:
     return worker
 
 
+@pytest.mark.fault(
+    "a worker dies while the store is away", "the same film; what it had made is handed over from its spool"
+)
 def test_what_a_dead_worker_had_made_is_handed_over_by_the_next(plan: Plan, tmp_path: Path) -> None:
     store, model = MemoryStore(), FakeModel()
     pool = FakePool(make_worker(store, model))

@@ -78,6 +78,7 @@ def pool(build_worker, workers: int = 2):
     return RayPool(PoolSpec(workers=workers, threads=1, gpus=0, address=None), build_worker)
 
 
+@pytest.mark.fault("an actor is killed in mid-step", "the same film, its task given to another")
 def test_a_film_comes_out_though_a_worker_is_killed_in_mid_task(plan: Plan, tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
 

@@ -6,12 +6,22 @@ import json
 
 import pytest
 from conftest import make_settings
-from helpers import FakeClock, FakeModel, FakePool, make_driver, make_worker, shot, shots
+from helpers import (
+    FakeClock,
+    FakeModel,
+    FakePool,
+    film_of,
+    make_driver,
+    make_worker,
+    shot,
+    shots,
+    undisturbed,
+)
 
 from farm.errors import AnotherDriver, BadInput, FarmError, Interrupted
 from farm.executor import InlineExecutor
 from farm.job.events import Failed
-from farm.ledger import Journal
+from farm.ledger import Commits, Journal
 from farm.plan.plan import Plan, make_plan
 from farm.ports import AttemptDone, WorkerJoined, WorkerLost
 from farm.run import Heartbeat, claim
@@ -21,16 +31,6 @@ from farm.store.memory import MemoryStore
 @pytest.fixture
 def plan() -> Plan:
     return make_plan("film", shots(shot("1", 120), shot("2", 40), shot("3", 20)), make_settings())
-
-
-def film_of(store: MemoryStore) -> bytes:
-    return store.get("films/film/film.mp4")
-
-
-def undisturbed(plan: Plan) -> bytes:
-    store = MemoryStore()
-    make_driver(plan, store).render(lambda: FakePool(make_worker(store)))
-    return film_of(store)
 
 
 def test_a_film_is_rendered_and_published(plan: Plan, store: MemoryStore) -> None:
@@ -100,7 +100,20 @@ class DyingStore(MemoryStore):
     def get(self, key):
         return self._live(super().get, key)
 
+    def stat(self, key):
+        return self._live(super().stat, key)
 
+    def list(self, prefix):
+        return self._live(super().list, prefix)
+
+    def delete(self, key):
+        return self._live(super().delete, key)
+
+    def touch(self, key):
+        return self._live(super().touch, key)
+
+
+@pytest.mark.fault("the driver is killed before or after any store call", "the same film")
 @pytest.mark.parametrize("after", [False, True])
 def test_killed_at_any_store_call_the_same_bytes_come_out(
     after: bool, monkeypatch: pytest.MonkeyPatch
@@ -114,7 +127,7 @@ def test_killed_at_any_store_call_the_same_bytes_come_out(
         try:
             driver = make_driver(plan, dying)
             driver.render(lambda store=dying: FakePool(make_worker(store)))
-            assert calls > 30
+            assert calls > 80
             break
         except Killed:
             pass
@@ -133,6 +146,10 @@ def test_killed_at_any_store_call_the_same_bytes_come_out(
         pytest.fail("the film was never finished")
 
 
+@pytest.mark.fault(
+    "a segment that fails every time",
+    "a clear failure that names it, after three tries; what does not hang on it is finished",
+)
 def test_a_failing_task_is_tried_three_times_and_named(plan: Plan, store: MemoryStore) -> None:
     model = FakeModel()
     model.fail = lambda recipe: ValueError("bad\nnews") if recipe["shot"] == "2" else None
@@ -194,22 +211,30 @@ def test_a_worker_that_reports_and_dies_at_once_gets_no_new_lease(plan: Plan, st
     assert film_of(store) == undisturbed(plan)
 
 
-def test_an_altered_blob_is_made_again_with_all_that_hangs_on_it(plan: Plan, store: MemoryStore) -> None:
+@pytest.mark.fault("a blob that is altered, cut short or gone", "the same film, its task made again")
+@pytest.mark.parametrize("damage", ["altered", "cut short", "gone"])
+@pytest.mark.parametrize("task", ["embed/", "denoise/1/1", "finish/1"])
+def test_a_bad_blob_is_made_again_with_all_that_hangs_on_it(
+    plan: Plan, store: MemoryStore, task: str, damage: str
+) -> None:
     class Vandal(FakePool):
-        done_it = False
+        victim = ""
 
         def poll(self, timeout):
             reports = super().poll(timeout)
             for report in reports:
-                if isinstance(report, AttemptDone) and report.task == "denoise/1/1" and not Vandal.done_it:
-                    Vandal.done_it = True
-                    store.put(report.commit.main.key, b"rubbish")
+                if isinstance(report, AttemptDone) and report.task.startswith(task) and not Vandal.victim:
+                    Vandal.victim = report.commit.key
+                    key = report.commit.main.key
+                    bad = {"altered": bytes(len(store.get(key))), "cut short": store.get(key)[:-1]}
+                    store.put(key, bad[damage]) if damage in bad else store.delete(key)
             return reports
 
     make_driver(plan, store).render(lambda: Vandal(make_worker(store)))
     assert film_of(store) == undisturbed(plan)
     events = Journal(store, "film").read()
     assert any(isinstance(event, Failed) and event.fault == "corrupt" for event in events)
+    assert Commits(store).read(Vandal.victim, 1).key == Vandal.victim
 
 
 def test_stopping_keeps_what_is_committed(plan: Plan, store: MemoryStore) -> None:
@@ -229,6 +254,7 @@ def test_a_name_belongs_to_one_script(store: MemoryStore) -> None:
         claim(store, "film", "b.fountain")
 
 
+@pytest.mark.fault("a second driver while the first one lives", "a clear failure of the second one")
 def test_a_second_driver_is_refused_while_the_first_one_lives(store: MemoryStore) -> None:
     first = Heartbeat(store, "film", "first")
     first.take(FakeClock())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import logging
 import os
@@ -18,7 +19,7 @@ from pathlib import Path
 import pytest
 import urllib3
 from conftest import make_settings
-from helpers import FakePool, make_driver, make_worker, shot, shots
+from helpers import FakeModel, FakePool, make_driver, make_worker, shot, shots, undisturbed
 from s3_proxy import ALWAYS, Fault, Proxy
 
 from farm.cli import main
@@ -70,6 +71,7 @@ def every_call(store: S3Store, folder: Path) -> dict[str, Callable[[], object]]:
 CALLS = ("put", "put a file", "create", "get", "fetch", "stat", "list", "delete")
 
 
+@pytest.mark.fault("a bucket that is slow, cuts connections or answers 503 and 429", "waited out in the call")
 @pytest.mark.parametrize("call", [call for call in CALLS if "file" not in call])
 @pytest.mark.parametrize(
     "faults",
@@ -126,6 +128,7 @@ def test_a_body_that_breaks_off_is_gone_on_with(
     assert [int(str(text).removeprefix("bytes=").rstrip("-")) >= 1 << 20 for text in ranges[1:]] == [True]
 
 
+@pytest.mark.fault("a download that breaks off", "gone on with, or a clear failure; a half is never used")
 def test_a_short_body_is_never_handed_on(
     store: S3Store, direct: S3Store, proxy: Proxy, tmp_path: Path
 ) -> None:
@@ -365,6 +368,46 @@ def test_a_film_is_made_in_a_bucket(direct: S3Store, place: Place) -> None:
     assert len(direct.get("films/film/film.mp4").splitlines()) == plan.frames
     again = make_driver(plan, S3Store(place)).render(lambda: FakePool(make_worker(direct)))
     assert again.rendered == 0
+
+
+class BadLine(Proxy):
+    """Every fourth request meets one fault or another."""
+
+    troubles = itertools.cycle(
+        [
+            Fault("answer", status=503),
+            Fault("drop"),
+            Fault("reset"),
+            Fault("delay", seconds=0.6),  # longer than it is waited for
+            Fault("truncate", method="GET", share=0.0),
+        ]
+    )
+
+    def take(self, method: str, path: str, headers: dict[str, str]) -> Fault | None:
+        super().take(method, path, headers)
+        if len(self.seen) % 4:
+            return None
+        fault = next(self.troubles)
+        return fault if fault.matches(method, path) else None
+
+
+@pytest.mark.fault(
+    "a store that answers 503, is slow, loses replies and cuts connections, all through a film",
+    "the same film, nothing made twice",
+)
+def test_a_film_is_made_over_a_bad_line(place: Place) -> None:
+    if place.secure:
+        pytest.skip("the proxy speaks plain HTTP")
+    line, plan = BadLine(place.endpoint), make_plan("film", shots(shot("1", 60)), make_settings())
+    try:
+        store = S3Store(replace(place, endpoint=line.endpoint), timeout_s=0.4, tries=8)
+        model = FakeModel()
+        outcome = make_driver(plan, store).render(lambda: FakePool(make_worker(store, model)))
+    finally:
+        line.close()
+    assert len(line.seen) > 60
+    assert outcome.rendered == len(model.denoised) == 3
+    assert S3Store(place).get("films/film/film.mp4") == undisturbed(plan)
 
 
 def test_the_command_line_works_on_a_bucket(

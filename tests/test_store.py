@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,35 @@ def test_what_is_put_is_got(store: BlobStore, tmp_path: Path) -> None:
     info = store.stat("films/x/film.mp4")
     assert info is not None
     assert info.num_bytes == 5000
+
+
+def test_a_store_tells_when_an_object_was_written_or_touched(store: BlobStore, tmp_path: Path) -> None:
+    def modified(key: str) -> float:
+        info = store.stat(key)
+        assert info is not None
+        (listed,) = store.list(key)
+        assert listed.key == key
+        assert abs(listed.modified - info.modified) < 1  # a bucket tells whole seconds here
+        return info.modified
+
+    (tmp_path / "file").write_bytes(b"three" * 1000)
+    store.put("films/x/film.mp4", tmp_path / "file")
+    store.create_if_absent("commits/k/000000", b"c")
+    store.put("blobs/a", b"one")
+    before = [modified(key) for key in ("films/x/film.mp4", "commits/k/000000", "blobs/a")]
+    assert all(abs(time.time() - at) < 60 for at in before)
+    time.sleep(1.1)
+    for key in ("films/x/film.mp4", "commits/k/000000"):
+        store.touch(key)
+    store.put("blobs/a", b"two")
+    after = [modified(key) for key in ("films/x/film.mp4", "commits/k/000000", "blobs/a")]
+    assert all(new > old for new, old in zip(after, before, strict=True))
+    assert store.get("films/x/film.mp4") == b"three" * 1000
+    assert store.get("commits/k/000000") == b"c"
+    assert store.create_if_absent("commits/k/000000", b"d") is False
+    with pytest.raises(NotFound):
+        store.touch("blobs/none")
+    assert store.stat("blobs/none") is None
 
 
 def test_what_is_not_there(store: BlobStore, tmp_path: Path) -> None:
@@ -131,6 +161,42 @@ def test_a_failed_write_leaves_the_old_object(tmp_path: Path) -> None:
         store.put("blobs/a", tmp_path / "there-is-no-such-file")
     assert store.get("blobs/a") == b"old"
     assert list((tmp_path / ".longtake" / "tmp").iterdir()) == []
+
+
+def test_a_commit_takes_its_folder_with_it_and_another_may_come_at_that_moment(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    folder = tmp_path / ".longtake" / "commits" / "k"
+    store.create_if_absent("commits/k/000000", b"c")
+    store.create_if_absent("commits/k/000001", b"c")
+    store.delete("commits/k/000000")
+    assert [path.name for path in folder.iterdir()] == ["000001"]
+    store.delete("commits/k/000001")
+    assert not folder.exists()
+    over = threading.Event()
+
+    def sweep() -> None:
+        while not over.is_set():
+            store.delete("commits/k/none")
+
+    thread = threading.Thread(target=sweep)
+    thread.start()
+    try:
+        for number in range(60):
+            assert store.create_if_absent(f"commits/k/{number}", b"c") is True
+            store.delete(f"commits/k/{number}")
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_what_is_being_written_is_told_to_who_asks_for_just_that(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    store.check_writable()
+    (tmp_path / ".longtake" / "tmp" / "half").write_bytes(b"x")
+    assert list(store.list("")) == []
+    assert [info.key for info in store.list("tmp/")] == ["tmp/half"]
+    store.delete("tmp/half")
+    assert list(store.list("tmp/")) == []
 
 
 @given(st.text(max_size=30))

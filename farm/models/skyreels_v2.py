@@ -6,12 +6,13 @@ diffusers' `SkyReelsV2DiffusionForcingPipeline` in synchronous mode, to which th
 
 from __future__ import annotations
 
+import functools
 import html
 import re
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import ftfy
 import numpy as np
@@ -30,6 +31,7 @@ from transformers.utils import logging as transformers_logging
 from farm.models.decode import stream_frames, to_pixels
 from farm.models.denoise import Network, begin_from, denoise, levels_of
 from farm.models.matrix import Row, chain, cut
+from farm.models.memory import lean
 from farm.models.noise import NoiseSource
 from farm.models.probe import Probe, compare
 from farm.models.tensors import pack, unpack
@@ -39,6 +41,20 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 # Progress is the farm's to tell, once, not each library's in each worker.
 diffusers_logging.disable_progress_bar()
 transformers_logging.disable_progress_bar()
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _lean(method: Method) -> Method:
+    """A method of the model that lets go of the parts where memory runs out."""
+
+    @functools.wraps(method)
+    def wrapped(self: SkyReelsV2, *args: Any, **more: Any) -> Any:
+        with lean(self._parts, self.device):
+            return method(self, *args, **more)
+
+    return cast(Method, wrapped)
 
 
 class SkyReelsV2:
@@ -56,6 +72,7 @@ class SkyReelsV2:
             self._parts[key] = part.to(self.device).eval().requires_grad_(False)
         return self._parts[key]
 
+    @_lean
     @torch.no_grad()
     def embed(self, recipe: Recipe) -> bytes:
         torch.set_num_threads(recipe["threads"])
@@ -69,6 +86,7 @@ class SkyReelsV2:
         encoder = self._load("text_encoder", UMT5EncoderModel, dtype)
         return encode_text(self._parts["tokenizer"], encoder, text, tokens)
 
+    @_lean
     @torch.no_grad()
     def denoise(
         self,
@@ -140,9 +158,11 @@ class SkyReelsV2:
         torch.set_num_threads(recipe["threads"])
         # The published pipelines run the autoencoder in float32: half precision bands, if a preview may.
         vae = self._load("vae", AutoencoderKLWan, DTYPES[recipe["decode_dtype"]])
-        for frames in stream_frames(vae, (unpack(data) for data in latents)):
-            yield from to_pixels(frames)
+        with lean(self._parts, self.device):
+            for frames in stream_frames(vae, (unpack(data) for data in latents)):
+                yield from to_pixels(frames)
 
+    @_lean
     @torch.no_grad()
     def look(self, recipe: Recipe, frames: Sequence[NDArray[np.uint8]]) -> dict[str, Any]:
         torch.set_num_threads(recipe["threads"])

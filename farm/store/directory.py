@@ -12,7 +12,7 @@ import errno
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from farm.errors import BadInput, NotFound, StoreError
@@ -69,9 +69,7 @@ class DirectoryStore:
     def put(self, key: str, source: bytes | Path) -> None:
         path, temporary = self._path(key), self._temporary(source)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.replace(path)
-            _sync_folder(path.parent)
+            _place(path, lambda: temporary.replace(path))
         except OSError as error:
             raise StoreError(f"cannot write {path}: {_reason(error)}") from error
         finally:
@@ -80,9 +78,7 @@ class DirectoryStore:
     def create_if_absent(self, key: str, data: bytes) -> bool:
         path, temporary = self._path(key), self._temporary(data)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            os.link(temporary, path)
-            _sync_folder(path.parent)
+            _place(path, lambda: os.link(temporary, path))
         except FileExistsError:
             return False
         except OSError as error:
@@ -95,7 +91,7 @@ class DirectoryStore:
         path = self._path(key)
         try:
             return path.read_bytes()
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise NotFound(f"there is no {key} in {self.root}") from error
         except OSError as error:
             raise StoreError(f"cannot read {path}: {_reason(error)}") from error
@@ -111,7 +107,8 @@ class DirectoryStore:
 
     def stat(self, key: str) -> ObjectInfo | None:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            return ObjectInfo(key, self._path(key).stat().st_size)
+            found = self._path(key).stat()
+            return ObjectInfo(key, found.st_size, found.st_mtime)
         return None
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
@@ -126,10 +123,23 @@ class DirectoryStore:
         yield from sorted(matching, key=lambda info: info.key)
 
     def delete(self, key: str) -> None:
+        path = self._path(key)
         try:
-            self._path(key).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(f"cannot delete {key}: {_reason(error)}") from error
+        if key.startswith("commits/"):  # each key has a folder, and a disk has only so many
+            with contextlib.suppress(OSError):
+                path.parent.rmdir()
+
+    def touch(self, key: str) -> None:
+        path = self._path(key)
+        try:
+            os.utime(path)
+        except FileNotFoundError as error:
+            raise NotFound(f"there is no {key} in {self.root}") from error
+        except OSError as error:
+            raise StoreError(f"cannot touch {path}: {_reason(error)}") from error
 
     def locate(self, key: str) -> str:
         return str(self._path(key))
@@ -137,13 +147,29 @@ class DirectoryStore:
 
 def _walk(start: Path, base: str) -> Iterator[ObjectInfo]:
     for folder, folders, names in os.walk(start):
-        if Path(folder).parts[-2:] == (_HIDDEN, "tmp"):
+        # What is being written is no object: only who asks for just that is told.
+        if Path(folder).parts[-2:] == (_HIDDEN, "tmp") and Path(folder) != start:
             continue
         folders[:] = [name for name in folders if name != _HIDDEN]
         for name in filter(PART.fullmatch, names):
             path = Path(folder, name)
             with contextlib.suppress(FileNotFoundError):
-                yield ObjectInfo(base + path.relative_to(start).as_posix(), path.stat().st_size)
+                found = path.stat()
+                yield ObjectInfo(base + path.relative_to(start).as_posix(), found.st_size, found.st_mtime)
+
+
+def _place(path: Path, move: Callable[[], object]) -> None:
+    """Move a file into its folder, which is made; again where it was just deleted for being empty."""
+    for left in reversed(range(100)):
+        with contextlib.suppress(FileExistsError):  # gone since it was there: the move will tell
+            path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            move()
+            break
+        except FileNotFoundError:
+            if not left:
+                raise
+    _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:

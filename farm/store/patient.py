@@ -124,5 +124,8 @@ class PatientStore:
     def delete(self, key: str) -> None:
         self._wait_for(lambda: self.store.delete(key))
 
+    def touch(self, key: str) -> None:
+        self._wait_for(lambda: self.store.touch(key))
+
     def locate(self, key: str) -> str:
         return self.store.locate(key)

@@ -31,6 +31,7 @@ import certifi
 import urllib3
 from defusedxml.ElementTree import fromstring
 from minio import Minio
+from minio.commonconfig import REPLACE, CopySource
 from minio.error import MinioException, S3Error
 from urllib3.exceptions import HTTPError
 
@@ -289,7 +290,7 @@ class S3Store:
                 if error.code == "NoSuchKey":
                     return None
                 raise
-        return ObjectInfo(key, found.size or 0)
+        return ObjectInfo(key, found.size or 0, _seconds(found.last_modified))
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         check_prefix(prefix)
@@ -299,12 +300,24 @@ class S3Store:
             ):
                 key = (found.object_name or "").removeprefix(self.place.prefix)
                 if is_key(key):  # what else lies in the bucket is not ours
-                    yield ObjectInfo(key, found.size or 0)
+                    yield ObjectInfo(key, found.size or 0, _seconds(found.last_modified))
 
     def delete(self, key: str) -> None:
         name = self._name(key)
         with self._told(key), contextlib.suppress(NotFound):
             self.client.remove_object(self.place.bucket, name)
+
+    def touch(self, key: str) -> None:
+        # S3 has no other way than a copy onto itself, which it takes only where something is changed by it.
+        bucket, name = self.place.bucket, self._name(key)
+        with self._told(key):
+            self.client.copy_object(
+                bucket,
+                name,
+                CopySource(bucket, name),
+                metadata={_MARK: uuid.uuid4().hex},
+                metadata_directive=REPLACE,
+            )
 
     def locate(self, key: str) -> str:
         return f"s3://{self.place.bucket}/{self._name(key)}"
@@ -344,6 +357,11 @@ class S3Store:
                 after = page.next_key_marker
                 if not page.is_truncated or not after:
                     return aborted
+
+
+def _seconds(modified: datetime | None) -> float:
+    """Seconds since the epoch; what a server tells no time of never gets old."""
+    return math.inf if modified is None else modified.timestamp()
 
 
 def _code(body: bytes) -> str:

@@ -33,6 +33,10 @@ def export(work: Path, target: Path) -> None:
     UMT5EncoderModel.from_pretrained(work / "text_encoder").half().save_pretrained(target / "text_encoder")
     PreTrainedTokenizerFast.from_pretrained(work / "tokenizer").save_pretrained(target / "tokenizer")
     vae.half().save_pretrained(target / "vae")
+    # diffusers writes down which folder of this machine a part came from.
+    config = json.loads((target / "vae" / "config.json").read_text())
+    config.pop("_name_or_path", None)
+    (target / "vae" / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     if (work / "probe").is_dir():
         shutil.copytree(work / "probe", target / "probe")
     UniPCMultistepScheduler(

@@ -65,7 +65,7 @@ def _inside(bank: Bank, rng: random.Random, index: int, length: int) -> Window:
     """A window from inside an encoding, chained to its neighbour's tail."""
     first = rng.randint(1, bank.latents[index].shape[1] - length)
     cut = slice(first, first + length)
-    given = rng.choices((1, 2, 3, 4), weights=(1, 1, 7, 1))[0]
+    given = rng.choices((1, 2, 3, 4), weights=(1, 4, 4, 1))[0]
     return bank.latents[index][:, cut], bank.masks[index][cut], bank.scenes[index], given
 
 
@@ -187,8 +187,9 @@ def train(
         single = stage == "frames" or step % 4 == 0
         if single:
             windows = [_frame(frames, rng) for _ in range(16 // together.count())]
-        else:  # half of them short, for half the time
-            length, share = random.Random(f"{seed}/{step}").choice(((5, 3 * batch // 2), (WINDOW, batch)))
+        else:  # most of them short, for half the time: how things begin to move is soon told
+            long = random.Random(f"{seed}/{step}").random() < 0.25
+            length, share = (WINDOW, batch) if long else (5, 3 * batch // 2)
             windows = draw_windows(clips, rng, share // together.count(), length)
         texts = ["" if rng.random() < 0.1 else caption(rng, scene) for _, _, scene, _ in windows]
         with torch.no_grad():

@@ -1,0 +1,376 @@
+"""Random histories of a film: drivers, workers and blobs come to grief in any order, and a film comes out.
+
+The driver, the ledger and the worker are the real ones; clock, store, model and the pool are fakes. What
+must hold is checked after every step, and at the end of each history the film is rendered in peace.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+from conftest import make_settings
+from helpers import FakeClock, FakeModel, film_of, make_driver, make_worker, nobody, shot, shots, undisturbed
+from hypothesis import HealthCheck, assume, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from farm.errors import CorruptBlob, FarmError
+from farm.job.machine import Phase, begin, step
+from farm.ledger import Blobs, Commits, Journal, reusable
+from farm.plan.plan import make_plan
+from farm.ports import AttemptDone, Commit, Lease, Report, WorkerJoined, WorkerLost
+from farm.run import Driver, last_run
+from farm.store.memory import MemoryStore
+from farm.worker import Worker
+
+PLAN = make_plan("film", shots(shot("1", 60), shot("2", 40)), make_settings())
+CALM = undisturbed(PLAN)
+
+
+class Killed(BaseException):
+    """A process is gone: a driver's, or a worker's."""
+
+
+class MortalStore(MemoryStore):
+    """What one process sees of a store. It dies at its `left`-th call, before or after that took effect."""
+
+    def __init__(self, whole: MemoryStore, left: int = 0, after: bool = False) -> None:
+        super().__init__()
+        self._objects, self._modified = whole._objects, whole._modified
+        self.left, self.after = left, after
+
+    def _live(self, call, *args):
+        self.left -= 1
+        if self.left != 0:
+            return call(*args)
+        if self.after:
+            call(*args)
+        raise Killed
+
+    def put(self, key, source):
+        return self._live(super().put, key, source)
+
+    def create_if_absent(self, key, data):
+        return self._live(super().create_if_absent, key, data)
+
+    def get(self, key):
+        return self._live(super().get, key)
+
+    def stat(self, key):
+        return self._live(super().stat, key)
+
+    def list(self, prefix):
+        return self._live(super().list, prefix)
+
+    def delete(self, key):
+        return self._live(super().delete, key)
+
+    def touch(self, key):
+        return self._live(super().touch, key)
+
+
+class Moody(FakeModel):
+    """Makes other latents each time, as some GPUs do, if it is in the mood."""
+
+    mood = False
+
+    def denoise(self, recipe, **more):
+        made = super().denoise(recipe, **more)
+        return made + len(self.denoised).to_bytes(3) if self.mood else made
+
+
+class Puppets:
+    """An Executor whose workers do what the history says, when it says so."""
+
+    def __init__(self) -> None:
+        self.leases: dict[str, Lease] = {}
+        self.living: list[str] = []
+        self.news: list[Report] = []
+
+    def start(self, lease: Lease) -> None:
+        assert lease.worker in self.living
+        assert lease.worker not in self.leases, "a worker was leased twice"
+        assert all(lease.task != other.task for other in self.leases.values()), "a task was leased twice"
+        self.leases[lease.worker] = lease
+
+    def poll(self, timeout: float) -> list[Report]:
+        found, self.news = self.news, []
+        return found
+
+    def close(self) -> None:
+        self.leases.clear()
+
+
+class Calm(Puppets):
+    """Two workers that do all they are given."""
+
+    def __init__(self, worker: Worker) -> None:
+        super().__init__()
+        self.worker, self.living = worker, ["a", "b"]
+        self.news = [WorkerJoined(worker=name) for name in self.living]
+
+    def poll(self, timeout: float) -> list[Report]:
+        if self.leases:
+            self.news.append(self.worker.run(self.leases.pop(min(self.leases)), lambda: False))
+        return super().poll(timeout)
+
+
+class Histories(RuleBasedStateMachine):
+    """One film's history."""
+
+    @initialize(moody=st.booleans())
+    def begin(self, moody: bool) -> None:
+        self.store, self.clock, self.model = MemoryStore(), FakeClock(), Moody()
+        self.model.mood = moody
+        self.worker = make_worker(self.store, self.model)
+        self.driver: Driver | None = None
+        self.pool = Puppets()
+        self.asleep: list[tuple[int, Lease, dict[str, bytes]]] = []
+        self.damaged: set[str] = set()
+        self.accepted: dict[str, tuple[tuple[str, ...], str]] = {}
+        self.born = self.runs = 0
+
+    # What can happen.
+
+    @precondition(lambda self: self.driver is None)
+    @rule(workers=st.integers(1, 3))
+    def start_a_driver(self, workers: int) -> None:
+        self.sees = MortalStore(self.store)
+        self.driver, self.pool = make_driver(PLAN, self.sees, clock=self.clock), Puppets()
+        self.runs += 1
+        if self.guarded(lambda: self.driver.begin(f"run {self.runs}")):
+            for _ in range(workers):
+                self.join()
+
+    @precondition(lambda self: self.rendering and len(self.pool.living) < 3)
+    @rule()
+    def join(self) -> None:
+        self.born += 1
+        self.pool.living.append(f"w{self.born}")
+        self.pool.news.append(WorkerJoined(worker=f"w{self.born}"))
+        self.turn()
+
+    @precondition(lambda self: self.rendering and self.pool.leases)
+    @rule(picks=st.lists(st.integers(0, 2), min_size=1, max_size=8))
+    def finish(self, picks: list[int]) -> None:
+        """So many leases, one after another."""
+        for pick in picks:
+            workers = sorted(self.pool.leases)
+            if workers:
+                lease = self.pool.leases.pop(workers[pick % len(workers)])
+                self.pool.news.append(self.worker.run(lease, lambda: False))
+                self.turn()
+
+    @precondition(lambda self: self.rendering and self.pool.leases)
+    @rule(data=st.data(), calls=st.integers(1, 8), after=st.booleans())
+    def die_at_work(self, data: st.DataObject, calls: int, after: bool) -> None:
+        worker = data.draw(st.sampled_from(sorted(self.pool.leases)))
+        lease = self.pool.leases.pop(worker)
+        mortal = make_worker(MortalStore(self.store, calls, after), self.model)
+        try:
+            self.pool.news.append(mortal.run(lease, lambda: False))
+        except Killed:
+            self.pool.living.remove(worker)
+            self.pool.news.append(WorkerLost(worker=worker, reason="killed"))
+        self.turn()
+
+    @precondition(lambda self: self.rendering and self.pool.leases)
+    @rule(data=st.data(), error=st.sampled_from([ValueError("bad"), ConnectionError("away"), MemoryError()]))
+    def fail(self, data: st.DataObject, error: Exception) -> None:
+        worker = data.draw(st.sampled_from(sorted(self.pool.leases)))
+        model = FakeModel()
+        model.embed = model.decode = model.denoise = lambda *_, **__: (_ for _ in ()).throw(error)
+        lease = self.pool.leases.pop(worker)
+        self.pool.news.append(make_worker(self.store, model).run(lease, lambda: False))
+        self.turn()
+
+    @precondition(lambda self: self.rendering and self.pool.living)
+    @rule(data=st.data())
+    def lose(self, data: st.DataObject) -> None:
+        worker = data.draw(st.sampled_from(self.pool.living))
+        self.pool.living.remove(worker)
+        if worker in self.pool.leases:
+            self.fall_asleep(self.pool.leases.pop(worker))
+        self.pool.news.append(WorkerLost(worker=worker, reason="gone"))
+        self.turn()
+
+    @precondition(lambda self: self.asleep)
+    @rule(data=st.data())
+    def wake_up_late(self, data: st.DataObject) -> None:
+        number = data.draw(st.integers(0, len(self.asleep) - 1))
+        run, lease, inputs = self.asleep.pop(number)
+        worker = make_worker(self.store, self.model)
+        worker.blobs.get = lambda need: inputs[need.sha256]  # it holds what it had read
+        worker.blobs.fetch = lambda need, target: target.write_bytes(inputs[need.sha256])
+        report = worker.run(lease, lambda: False)
+        assert isinstance(report, AttemptDone)
+        if self.rendering and run == self.runs:  # its driver, which gave it up, hears of it after all
+            self.pool.news.append(report)
+            self.turn()
+
+    @precondition(lambda self: self.asleep)
+    @rule(data=st.data())
+    def damage_what_a_sleeper_holds(self, data: st.DataObject) -> None:
+        _, lease, _ = data.draw(st.sampled_from(self.asleep))
+        if lease.needs and self.store._objects.pop(lease.needs[-1].key, None) is not None:
+            self.damaged.add(lease.needs[-1].sha256)
+
+    @rule(data=st.data(), how=st.sampled_from(["altered", "cut", "gone"]))
+    def damage_a_blob(self, data: st.DataObject, how: str) -> None:
+        blobs = sorted(key for key in self.store._objects if key.startswith("blobs/"))
+        assume(blobs)
+        key = data.draw(st.sampled_from(blobs))
+        whole = self.store._objects[key]
+        if how == "gone":
+            del self.store._objects[key]
+        else:
+            self.store._objects[key] = bytes(len(whole)) if how == "altered" else whole[:-1]
+        self.damaged.add(key.removeprefix("blobs/"))
+
+    @precondition(lambda self: self.driver is not None)
+    @rule(calls=st.integers(0, 6), after=st.booleans())
+    def kill_the_driver(self, calls: int, after: bool) -> None:
+        """At once, or at one of its next calls of the store."""
+        if calls == 0:
+            self.bury()
+        else:
+            self.sees.left, self.sees.after = calls, after
+
+    @precondition(lambda self: self.rendering)
+    @rule(seconds=st.floats(0, 100))
+    def let_time_pass(self, seconds: float) -> None:
+        self.clock.sleep(seconds)
+        self.turn()
+
+    # How it is done.
+
+    @property
+    def rendering(self) -> bool:
+        return self.driver is not None
+
+    def guarded(self, call: Any) -> bool:
+        """Whether the driver outlived a call, and was not at its end."""
+        try:
+            call()
+        except Killed:
+            self.bury()
+            return False
+        except FarmError:
+            self.bury()
+            return False
+        return True
+
+    def turn(self) -> None:
+        if self.driver is None or not self.guarded(lambda: self.driver.turn(self.pool)):
+            return
+        state = self.driver.state
+        if not (state.complete or state.settled):
+            return
+        assert state.complete or state.failures()
+        again = begin(PLAN.tasks)
+        for event in last_run(Journal(self.store, "film").read()):
+            step(again, event)
+        assert again.states == state.states, "replaying its journal led to another state"
+        if state.complete:
+            self.guarded(self.driver.publish)
+        self.bury()
+
+    def bury(self) -> None:
+        """The driver is no more, and its workers sleep over what they hold."""
+        self.driver = None
+        for worker in sorted(self.pool.leases):
+            self.fall_asleep(self.pool.leases[worker])
+        self.pool.leases.clear()
+
+    def fall_asleep(self, lease: Lease) -> None:
+        try:
+            inputs = {need.sha256: Blobs(self.store).get(need) for need in lease.needs}
+        except CorruptBlob:
+            return
+        self.asleep.append((self.runs, lease, inputs))
+
+    # What must hold.
+
+    @invariant()
+    def what_counts_is_one_and_the_same(self) -> None:
+        """A task's commit that was taken counts for good, unless it or what it was made from was damaged."""
+        if self.driver is None:
+            return
+        for task, commit in self.driver.done.items():
+            if self.driver.state.states[task].phase is not Phase.DONE:
+                continue
+            made = (commit.inputs, commit.main.sha256)
+            before = self.accepted.setdefault(task, made)
+            if before != made:
+                assert before[1] in self.damaged or before[0] != commit.inputs, f"{task} was replaced"
+                self.accepted[task] = made
+
+    @invariant()
+    def who_is_done_has_readable_outputs(self) -> None:
+        if self.driver is None:
+            return
+        for task, commit in self.driver.done.items():
+            if self.driver.state.states[task].phase is Phase.DONE:
+                data = self.store._objects.get(commit.main.key)
+                whole = data is not None and hashlib.sha256(data).hexdigest() == commit.main.sha256
+                assert whole or commit.main.sha256 in self.damaged
+
+    @invariant()
+    def every_lease_is_held_by_who_has_it(self) -> None:
+        if self.driver is not None and not self.pool.news:
+            held = {worker: lease.task for worker, lease in self.pool.leases.items()}
+            given = {worker: task for worker, task in self.driver.state.workers.items() if task is not None}
+            assert held == given
+            assert self.driver.state.running == len(held)
+
+    def teardown(self) -> None:
+        """In peace the film comes out, the same bytes or what its commits say; then nothing is left to do."""
+        if not hasattr(self, "store"):
+            return
+        self.bury()
+        for _ in range(3):  # a film that was damaged where it lies is noticed when it is published
+            self.driver = make_driver(PLAN, self.store, clock=self.clock)
+            try:
+                self.driver.render(lambda: Calm(self.worker))
+                break
+            except FarmError as error:
+                assert "the same command makes it again" in str(error)
+        self.what_counts_is_one_and_the_same()
+        before = film_of(self.store)
+        if not self.model.mood:
+            assert before == CALM
+        found = dict(reusable(PLAN, Blobs(self.store), Commits(self.store)))
+        assert len(found) == len(PLAN.tasks)
+        assert all(isinstance(commit, Commit) for commit in found.values())
+        shown = b"\n".join(self.store.get(found[f"finish/{name}"].main.key) for name in ("1", "2"))
+        assert before == shown
+        assert make_driver(PLAN, self.store, clock=self.clock).render(nobody).rendered == 0
+        assert film_of(self.store) == before
+
+
+@pytest.fixture(autouse=True)
+def no_beats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No thread beats while a history goes on."""
+    monkeypatch.setattr("farm.run.BEAT_S", 3600.0)
+
+
+def run(histories: int) -> None:
+    from hypothesis.stateful import run_state_machine_as_test
+
+    checks = [HealthCheck.too_slow, HealthCheck.filter_too_much]
+    run_state_machine_as_test(
+        Histories,
+        settings=settings(max_examples=histories, stateful_step_count=50, suppress_health_check=checks),
+    )
+
+
+def test_random_histories_end_in_the_film() -> None:
+    run(60)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_ten_thousand_histories_end_in_the_film() -> None:
+    run(10_000)
