@@ -49,7 +49,7 @@ def main() -> None:
     former.add_argument("--peak", type=float, default=1e-3)
     former.add_argument("--base", type=Path, help="start from this transformer's weights")
     export = stages.add_parser("export")
-    export.add_argument("--to", type=Path, default=Path("farm/models/papercut"))
+    export.add_argument("--to", type=Path, default=Path(__file__).parents[2] / "farm/models/papercut")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     args.work.mkdir(parents=True, exist_ok=True)
