@@ -7,15 +7,20 @@ import sys
 import uuid
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 
 import hypothesis
 import pytest
-from helpers import FakeModel, TextMedia
+from helpers import SCRIPT, FakeModel, TextMedia
 from s3_moto import serve
 
+from farm import parts
+from farm.clock import SystemClock
+from farm.executor import InlineExecutor
 from farm.plan.spec import Cost, FamilySpec, Output, Sampling, Settings, Weights
 from farm.store.memory import MemoryStore
 from farm.store.s3_place import Place
+from farm.worker import Worker
 
 # A machine that does other things too must not fail a test of what is true.
 hypothesis.settings.register_profile("house", deadline=None)
@@ -79,6 +84,23 @@ def model() -> FakeModel:
 @pytest.fixture
 def media() -> TextMedia:
     return TextMedia()
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeModel]:
+    """`farm` in a folder with a small script; its worker is in this process, its model a stand-in."""
+    fake = FakeModel()
+
+    def start(conf, weights, stopped):
+        store = parts.build_store(conf)
+        worker = Worker(store=store, model=fake, media=TextMedia(), clock=SystemClock())
+        return InlineExecutor(worker, stopped)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(parts, "start_workers", start)
+    monkeypatch.setattr("farm.run.BEAT_S", 0.01)
+    (tmp_path / "small.yaml").write_text(SCRIPT)
+    yield fake
 
 
 def make_settings(**changes: object) -> Settings:

@@ -9,6 +9,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from farm import cli
 from farm.errors import Interrupted
 from farm.plan.plan import Plan
 from farm.ports import AttemptDone, BlobStore, Lease, Recipe, Report, WorkerJoined
@@ -184,3 +187,19 @@ def segments_made(store: MemoryStore) -> int:
     """How many segments are committed."""
     commits = [json.loads(data) for key, data in store._objects.items() if key.startswith("commits/")]
     return len({commit["key"] for commit in commits if commit["kind"] == "denoise"})
+
+
+SCRIPT = """\
+title: Small
+shots:
+  - {id: 1, prompt: "a red boat", duration: 4s}
+  - {id: 2, prompt: "a blue boat", duration: 4s}
+  - {id: 3, prompt: "a white boat", duration: 4s}
+"""
+
+
+def farm(capsys: pytest.CaptureFixture[str], *words: str) -> dict:
+    code = cli.main([*words, "--json"])
+    out, err = capsys.readouterr()
+    assert code == 0, err
+    return json.loads(out)

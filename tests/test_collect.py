@@ -9,8 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import FakeModel
-from test_takes import SCRIPT, farm, model  # noqa: F401  (the fixture that puts a stand-in behind `farm`)
+from helpers import SCRIPT, FakeModel, farm
 
 from farm import cli
 
@@ -37,7 +36,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 
 def test_what_a_render_or_a_retake_could_use_stays(
-    model: FakeModel,  # noqa: F811
+    stand_in: FakeModel,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     farm(capsys, "render", "small.yaml")
@@ -51,15 +50,15 @@ def test_what_a_render_or_a_retake_could_use_stays(
     assert done == {**shown, "deleted": True}
     # The film of both first takes, which no one retake comes to: it would be stitched again.
     assert (done["commits"], done["blobs"]) == (1, 1)
-    model.denoised.clear()
+    stand_in.denoised.clear()
     for words in (("3", "1"), ("2", "1"), ("3", "2"), ("2", "2"), ("3", "3")):
         assert farm(capsys, "retake", "small", words[0], "--take", words[1])["rendered"] == 0
     assert farm(capsys, "render", "small.yaml")["rendered"] == 0
-    assert model.denoised == []
+    assert stand_in.denoised == []
 
 
 def test_what_a_changed_script_left_behind_goes(
-    model: FakeModel,  # noqa: F811
+    stand_in: FakeModel,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     farm(capsys, "render", "small.yaml")
@@ -87,18 +86,18 @@ def test_what_a_changed_script_left_behind_goes(
     assert cli.main(["gc"]) == 0
     assert capsys.readouterr().out.startswith("nothing to collect")
     assert all(any(folder.iterdir()) for folder in (STORE / "commits").iterdir())
-    model.denoised.clear()
+    stand_in.denoised.clear()
     assert farm(capsys, "render", "small.yaml")["rendered"] == 0
     film = Path("renders/small/film.mp4").read_bytes()
     Path("small.yaml").write_text(SCRIPT)
     made = farm(capsys, "render", "small.yaml")
-    assert {name for name, _ in model.denoised} == {"2"}
+    assert {name for name, _ in stand_in.denoised} == {"2"}
     assert made["reused"] > made["rendered"]
     assert Path("renders/small/film.mp4").read_bytes() != film
 
 
 def test_a_film_whose_folder_is_deleted_refers_to_nothing(
-    model: FakeModel,  # noqa: F811
+    stand_in: FakeModel,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     farm(capsys, "render", "small.yaml")
@@ -131,7 +130,7 @@ def test_a_film_whose_folder_is_deleted_refers_to_nothing(
     ],
 )
 def test_what_cannot_be_told_is_refused_and_nothing_goes(
-    model: FakeModel,  # noqa: F811
+    stand_in: FakeModel,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     damage,
@@ -155,7 +154,7 @@ def change_order(setting: str) -> None:
 
 
 def test_what_else_is_refused(
-    model: FakeModel,  # noqa: F811
+    stand_in: FakeModel,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert cli.main(["gc"]) == 2
@@ -172,7 +171,7 @@ def test_what_else_is_refused(
 
 
 def test_a_folder_that_is_no_film_is_none(
-    model: FakeModel,  # noqa: F811
+    stand_in: FakeModel,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     farm(capsys, "render", "small.yaml")
@@ -182,7 +181,7 @@ def test_a_folder_that_is_no_film_is_none(
 
 
 def test_threads_are_the_films(
-    model: FakeModel,  # noqa: F811
+    stand_in: FakeModel,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     farm(capsys, "render", "small.yaml", "cluster.threads=2", "cluster.workers=1")

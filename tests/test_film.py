@@ -67,8 +67,9 @@ def test_the_film_is_what_the_script_says(whole: tuple[Path, dict]) -> None:
     for first, last in ((5, 45), (60, 78)):
         assert abs(frames[first].astype(int) - frames[last].astype(int)).mean() > 1
     report = json.loads((film / "report.json").read_text())
-    (join,) = report["shots"][0]["joins"]
-    assert 0 < join["frame"] < 56
+    opening, join = report["shots"][0]["joins"]
+    assert opening["frame"] == 1
+    assert 1 < join["frame"] < 56
     assert join["ratio"] > 0
     assert (film / "sheet.png").stat().st_size > 5000
 

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import make_settings
-from helpers import FakeModel, shot, shots
-from test_takes import farm, model  # noqa: F401  (the fixture that puts a stand-in behind `farm`)
+from helpers import FakeModel, farm, shot, shots
 
 from farm import cli
 from farm.media.alike import alike
@@ -153,30 +152,30 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 
 
 def test_a_preview_is_made_final_and_compared(
-    model: FakeModel,  # noqa: F811
+    stand_in: FakeModel,
     capsys: pytest.CaptureFixture[str],
     measured: list[tuple[str, str]],
 ) -> None:
     preview = farm(capsys, "render", "small.yaml", "quality=previz", "seed=9")
     first = Path("renders/small/film.mp4").read_text()
-    model.denoised.clear()
+    stand_in.denoised.clear()
     final = farm(capsys, "promote", "small")
-    assert final["rendered"] == preview["rendered"] == len(model.denoised), "previews are not made again"
+    assert final["rendered"] == preview["rendered"] == len(stand_in.denoised), "previews are not made again"
     assert [row["id"] for row in final["preview"]] == ["1", "2", "3"]
     assert "\n".join(before for before, _ in measured) == first
     assert "\n".join(after for _, after in measured) == Path("renders/small/film.mp4").read_text() != first
     # What is said of the script again is said of the final film, and a retake goes through a preview too.
     assert farm(capsys, "render", "small.yaml", "quality=promoted", "seed=9")["rendered"] == 0
-    model.denoised.clear()
+    stand_in.denoised.clear()
     again = farm(capsys, "retake", "small", "2")
-    assert len(model.denoised) == 2 * again["rendered"] > 0
+    assert len(stand_in.denoised) == 2 * again["rendered"] > 0
 
 
 @pytest.mark.parametrize(
     ("before", "message"), [((), "not a preview"), (("quality=promoted",), "promoted already")]
 )
 def test_only_a_preview_can_be_promoted(
-    model: FakeModel,  # noqa: F811
+    stand_in: FakeModel,
     capsys: pytest.CaptureFixture[str],
     before: tuple[str, ...],
     message: str,

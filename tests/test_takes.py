@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers import FakeModel, TextMedia, shot, shots
+from helpers import FakeModel, farm, shot, shots
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farm import cli, parts
-from farm.clock import SystemClock
+from farm import cli
 from farm.errors import BadInput, StoreError
-from farm.executor import InlineExecutor
 from farm.script.takes import Take, Takes, add, apply, circle, decode, encode
-from farm.worker import Worker
 
 FILM = shots(shot("1", seed=5), shot("2"), shot("2A"))
 
@@ -69,39 +65,6 @@ def test_damaged_takes_are_said_so(data: bytes) -> None:
         decode(data, "takes.json")
 
 
-SCRIPT = """\
-title: Small
-shots:
-  - {id: 1, prompt: "a red boat", duration: 4s}
-  - {id: 2, prompt: "a blue boat", duration: 4s}
-  - {id: 3, prompt: "a white boat", duration: 4s}
-"""
-
-
-@pytest.fixture
-def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeModel]:
-    """`farm` in a folder with a small script; its worker is in this process, its model a stand-in."""
-    fake = FakeModel()
-
-    def start(conf, weights, stopped):
-        store = parts.build_store(conf)
-        worker = Worker(store=store, model=fake, media=TextMedia(), clock=SystemClock())
-        return InlineExecutor(worker, stopped)
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(parts, "start_workers", start)
-    monkeypatch.setattr("farm.run.BEAT_S", 0.01)
-    (tmp_path / "small.yaml").write_text(SCRIPT)
-    yield fake
-
-
-def farm(capsys: pytest.CaptureFixture[str], *words: str) -> dict:
-    code = cli.main([*words, "--json"])
-    out, err = capsys.readouterr()
-    assert code == 0, err
-    return json.loads(out)
-
-
 def film() -> list[list[str]]:
     """The film's lines, shot by shot (the stand-in's frames are named after their latents)."""
     lines = Path("renders/small/film.mp4").read_text().splitlines()
@@ -109,14 +72,14 @@ def film() -> list[list[str]]:
 
 
 def test_a_retake_renders_one_shot_and_any_take_can_be_chosen_again(
-    model: FakeModel, capsys: pytest.CaptureFixture[str]
+    stand_in: FakeModel, capsys: pytest.CaptureFixture[str]
 ) -> None:
     farm(capsys, "render", "small.yaml")
     first = film()
-    model.denoised.clear()
+    stand_in.denoised.clear()
     made = farm(capsys, "retake", "small", "2")
     assert (made["shot"], made["take"], made["takes"]) == ("2", 2, 2)
-    assert {name for name, _ in model.denoised} == {"2"}
+    assert {name for name, _ in stand_in.denoised} == {"2"}
     second = film()
     assert (second[0], second[2]) == (first[0], first[2])
     assert second[1] != first[1]
@@ -136,16 +99,16 @@ def test_a_retake_renders_one_shot_and_any_take_can_be_chosen_again(
     assert cli.main(["status", "small"]) == 0
     assert "shot 2       take 4 of 4" in capsys.readouterr().out
     # Choosing among them renders nothing.
-    model.denoised.clear()
+    stand_in.denoised.clear()
     assert farm(capsys, "retake", "small", "2", "--take", "2")["rendered"] == 0
     assert film() == second
     assert farm(capsys, "retake", "small", "2", "--take", "1")["rendered"] == 0
     assert film() == first
-    assert model.denoised == []
+    assert stand_in.denoised == []
 
 
 def test_a_render_keeps_the_takes_and_a_retake_needs_no_script(
-    model: FakeModel, capsys: pytest.CaptureFixture[str]
+    stand_in: FakeModel, capsys: pytest.CaptureFixture[str]
 ) -> None:
     farm(capsys, "render", "small.yaml", "seed=3", "model.steps=4")
     farm(capsys, "retake", "small", "3")
@@ -172,7 +135,7 @@ def test_a_render_keeps_the_takes_and_a_retake_needs_no_script(
     ],
 )
 def test_a_retake_that_cannot_be_is_refused_and_changes_nothing(
-    model: FakeModel, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
+    stand_in: FakeModel, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
 ) -> None:
     farm(capsys, "render", "small.yaml")
     before = {path: path.read_bytes() for path in Path("renders").rglob("*") if path.is_file()}
@@ -181,7 +144,7 @@ def test_a_retake_that_cannot_be_is_refused_and_changes_nothing(
     assert {path: path.read_bytes() for path in Path("renders").rglob("*") if path.is_file()} == before
 
 
-def test_a_damaged_order_is_said_so(model: FakeModel, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_order_is_said_so(stand_in: FakeModel, capsys: pytest.CaptureFixture[str]) -> None:
     farm(capsys, "render", "small.yaml")
     Path("renders/small/order.json").write_text("{}")
     assert cli.main(["retake", "small", "1"]) == 1
