@@ -176,7 +176,8 @@ def test_a_commit_takes_its_folder_with_it_and_another_may_come_at_that_moment(t
 
     def sweep() -> None:
         while not over.is_set():
-            store.delete("commits/k/none")
+            store.create_if_absent("commits/k/other", b"c")
+            store.delete("commits/k/other")
 
     thread = threading.Thread(target=sweep)
     thread.start()

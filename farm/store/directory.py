@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import random
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -125,7 +127,9 @@ class DirectoryStore:
     def delete(self, key: str) -> None:
         path = self._path(key)
         try:
-            path.unlink(missing_ok=True)
+            path.unlink()
+        except (FileNotFoundError, NotADirectoryError):
+            return
         except OSError as error:
             raise StoreError(f"cannot delete {key}: {_reason(error)}") from error
         if key.startswith("commits/"):  # each key has a folder, and a disk has only so many
@@ -169,6 +173,7 @@ def _place(path: Path, move: Callable[[], object]) -> None:
         except FileNotFoundError:
             if not left:
                 raise
+            time.sleep(random.uniform(0, 0.002))  # or two may stay in step with one another
     _sync_folder(path.parent)
 
 
