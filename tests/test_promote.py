@@ -17,7 +17,7 @@ from farm import cli
 from farm.media.alike import alike
 from farm.media.encode import encode_shot
 from farm.models.denoise import begin_from, denoise
-from farm.models.matrix import Levels, chain, cut
+from farm.models.matrix import Levels, chain
 from farm.plan.plan import Kind, estimate, make_plan, steps_below
 from farm.plan.spec import Draft
 
@@ -103,10 +103,6 @@ def test_a_segment_begins_from_its_preview_at_the_level(level: int, skip: int) -
     )
     assert torch.allclose(made[:, :, 1:], draft, atol=1e-5)
     assert calls == LEVELS.timesteps[skip:]
-
-
-def test_without_skipping_nothing_is_begun_late() -> None:
-    assert len(cut(LEVELS, 3)) == 5
 
 
 def moving(shade: int, speed: int, size: int = 24):
