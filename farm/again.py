@@ -13,13 +13,13 @@ from typing import Any
 from farm import config, parts
 from farm.config import FarmConf
 from farm.errors import BadInput, suggest
+from farm.films import put_json
 from farm.ledger import load_takes
 from farm.order import Order, load_order, plan_order, read_order
 from farm.plan.naming import check_film_name
 from farm.plan.plan import take_seed
 from farm.promote import compare, final_order, likeness_text
 from farm.render import confirm, make
-from farm.run import put_json
 from farm.script.model import Shot
 from farm.script.takes import FilmTakes, Take, Takes, add, circle
 

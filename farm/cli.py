@@ -200,10 +200,10 @@ def _plan_text(result: dict[str, Any], resolved: bool) -> str:
 
 def _render(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from farm import parts
+    from farm.films import claim
     from farm.ledger import load_takes
     from farm.order import plan_order
     from farm.render import confirm, make
-    from farm.run import claim
 
     conf, order, script = _take_order(args)
     # Weights are looked for before anything is written.

@@ -13,13 +13,14 @@ from farm import __version__, parts
 from farm.clock import SystemClock
 from farm.config import FarmConf
 from farm.errors import BadInput
+from farm.films import put_json
 from farm.ledger import Blobs, Commits, reusable
 from farm.order import Order, order_record
 from farm.plan.plan import Plan, estimate
 from farm.ports import BlobStore, Commit
 from farm.progress import observer_for, time_text
 from farm.report import film_report, outcome_json, plan_json, unseen
-from farm.run import Driver, Outcome, put_json
+from farm.run import Driver, Outcome
 from farm.script.takes import FilmTakes, encode
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import tempfile
-import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
-from farm.errors import AnotherDriver, BadInput, CorruptBlob, FarmError, Interrupted, NotFound, StoreError
+from farm.errors import FarmError, Interrupted
+from farm.films import publish, put_json
+from farm.heartbeat import Heartbeat
 from farm.job import events
 from farm.job.machine import Run, State, begin, next_wake, step
 from farm.ledger import Blobs, Commits, Journal, reusable
@@ -20,7 +17,6 @@ from farm.plan.plan import Plan, Task
 from farm.ports import (
     AttemptDone,
     AttemptFailed,
-    BlobRef,
     BlobStore,
     Clock,
     Commit,
@@ -32,13 +28,10 @@ from farm.ports import (
 )
 
 POLL_S = 1.0
-BEAT_S = 1.0
-BEATS_TO_WATCH = 4
 TOUCH_AFTER_S = 3 * 86400.0  # well before a collection takes anything (farm/garbage.py)
 NO_WORKER_S = 180.0  # for the first worker to come up
 POOL_AWAY_S = 3600.0  # for one to come back where there were some: spot machines do
 GRACE_S = 15.0  # for what runs to be finished when asked to stop, of the 30 s that clusters grant
-PUBLISHED = {"film": "film.mp4", "sheet": "sheet.png", "srt": "film.srt", "vtt": "film.vtt"}
 
 
 class Observer(Protocol):
@@ -60,94 +53,6 @@ class Outcome:
     reused: int
     retried: int
     wall_s: float
-
-
-def claim(store: BlobStore, film: str, script: str) -> None:
-    """Bind a film's name to its script, so that two scripts never share a film.
-
-    Raises:
-        BadInput: when the name belongs to another script.
-    """
-    key = f"films/{film}/script.json"
-    if store.create_if_absent(key, json.dumps({"script": script}).encode()):
-        return
-    try:
-        owner = json.loads(store.get(key))["script"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{store.locate(key)} cannot be understood") from error
-    if owner != script:
-        raise BadInput(
-            f"the film name {film!r} belongs to the script {owner} in this store: give another with film=NAME"
-        )
-
-
-class Heartbeat:
-    """Tells other drivers that this one is alive, and finds out whether another is.
-
-    Judged by whether the object changes while it is watched, on this machine's monotonic clock,
-    never by comparing clocks.
-    """
-
-    def __init__(self, store: BlobStore, film: str, run: str) -> None:
-        self.store, self.film, self.run = store, film, run
-        self.key = f"films/{film}/driver.json"
-        self.over = threading.Event()
-        self.thread = threading.Thread(target=self._beat, daemon=True, name="heartbeat")
-
-    def take(self, clock: Clock) -> None:
-        """Take the film. Raises AnotherDriver while another driver's heartbeat moves."""
-        first = self.read()
-        if first is not None and self.moves(first, clock):
-            raise AnotherDriver(
-                f"the film {self.film!r} is being rendered by another process right now: "
-                "wait for it or stop it"
-            )
-        self._write(0)
-        self.thread.start()
-
-    def moves(self, first: bytes, clock: Clock) -> bool:
-        """Watch for a few beats whether the object changes (one that goes away is nobody's)."""
-        for _ in range(BEATS_TO_WATCH):
-            clock.sleep(BEAT_S)
-            now = self.read()
-            if now != first:
-                return now is not None
-        return False
-
-    def read(self) -> bytes | None:
-        try:
-            return self.store.get(self.key)
-        except NotFound:
-            return None
-
-    def _write(self, beat: int) -> None:
-        self.store.put(self.key, json.dumps({"run": self.run, "beat": beat}).encode())
-
-    def _beat(self) -> None:
-        beat = 0
-        while not self.over.wait(BEAT_S):
-            beat += 1
-            try:
-                self._write(beat)
-            except (StoreError, Interrupted):
-                continue  # the journal is the fence; a missed beat only invites a second driver
-
-    def release(self) -> None:
-        """Stop beating and take the object away, unless another driver's has replaced it."""
-        self.over.set()
-        if self.thread.ident is None:
-            return
-        self.thread.join()
-        with contextlib.suppress(StoreError, Interrupted, ValueError):
-            if json.loads(self.read() or b"{}").get("run") == self.run:
-                self.store.delete(self.key)
-
-
-def is_alive(store: BlobStore, film: str, clock: Clock) -> bool:
-    """Whether a driver renders the film: its heartbeat is there, and moves while it is watched."""
-    heartbeat = Heartbeat(store, film, "")
-    first = heartbeat.read()
-    return first is not None and heartbeat.moves(first, clock)
 
 
 class Driver:
@@ -373,29 +278,7 @@ class Driver:
 
     def publish(self) -> None:
         """Put the film, its sheet and its subtitles where people look for them."""
-        outputs = self.done[self.plan.tasks[-1].id].outputs
-        for name, target in PUBLISHED.items():
-            key = f"films/{self.plan.film}/{target}"
-            if name not in outputs:
-                self.store.delete(key)  # an earlier version of the film had it
-                continue
-            try:
-                publish(self.blobs, outputs[name], key)
-            except CorruptBlob as error:
-                raise FarmError(f"the {name}: {error}; the same command makes it again") from error
-
-
-def publish(blobs: Blobs, ref: BlobRef, key: str) -> None:
-    """Copy a blob to a key of its own, without holding it in memory."""
-    with tempfile.TemporaryDirectory(prefix="longtake-") as folder:
-        path = Path(folder) / "blob"
-        blobs.fetch(ref, path)
-        blobs.store.put(key, path)
-
-
-def put_json(store: BlobStore, key: str, value: dict[str, Any]) -> None:
-    """Write a JSON object for people and programs to read."""
-    store.put(key, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+        publish(self.store, self.plan.film, self.done[self.plan.tasks[-1].id].outputs)
 
 
 def last_run(journal: Iterable[events.Event]) -> list[events.Event]:

@@ -7,10 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 from farm.errors import BadInput, NotFound, StoreAway, StoreError
+from farm.heartbeat import is_alive
 from farm.job.events import Failed, Finished, Found
 from farm.ledger import Journal, load_takes
 from farm.ports import BlobStore, Clock
-from farm.run import is_alive, last_run
+from farm.run import last_run
 from farm.script.takes import Takes
 
 

@@ -98,7 +98,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeMo
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(parts, "start_workers", start)
-    monkeypatch.setattr("farm.run.BEAT_S", 0.01)
+    monkeypatch.setattr("farm.heartbeat.BEAT_S", 0.01)
     (tmp_path / "small.yaml").write_text(SCRIPT)
     yield fake
 

@@ -48,7 +48,7 @@ def plan() -> Plan:
 @pytest.fixture(autouse=True)
 def no_beats(monkeypatch: pytest.MonkeyPatch) -> None:
     """A beat that a slow machine lets through would be one more call, in a thread of its own."""
-    monkeypatch.setattr("farm.run.BEAT_S", 3600.0)
+    monkeypatch.setattr("farm.heartbeat.BEAT_S", 3600.0)
 
 
 # The pool.

@@ -354,7 +354,7 @@ class Histories(RuleBasedStateMachine):
 @pytest.fixture(autouse=True)
 def no_beats(monkeypatch: pytest.MonkeyPatch) -> None:
     """No thread beats while a history goes on."""
-    monkeypatch.setattr("farm.run.BEAT_S", 3600.0)
+    monkeypatch.setattr("farm.heartbeat.BEAT_S", 3600.0)
 
 
 def run(histories: int) -> None:

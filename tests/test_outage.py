@@ -72,7 +72,7 @@ def test_away_for_ten_minutes_at_any_call_the_same_film_comes_out_and_nothing_is
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A beat in between would be one more call on a slow machine, in a thread of its own.
-    monkeypatch.setattr("farm.run.BEAT_S", 3600.0)
+    monkeypatch.setattr("farm.heartbeat.BEAT_S", 3600.0)
     whole = undisturbed(plan)
     for at_call in range(1, 200, 3):
         clock, told, model = FakeClock(), [], FakeModel()

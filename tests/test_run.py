@@ -20,11 +20,12 @@ from helpers import (
 
 from farm.errors import AnotherDriver, BadInput, FarmError, Interrupted
 from farm.executor import InlineExecutor
+from farm.films import claim
+from farm.heartbeat import Heartbeat
 from farm.job.events import Failed
 from farm.ledger import Commits, Journal
 from farm.plan.plan import Plan, make_plan
 from farm.ports import AttemptDone, WorkerJoined, WorkerLost
-from farm.run import Heartbeat, claim
 from farm.store.memory import MemoryStore
 
 
@@ -119,7 +120,7 @@ def test_killed_at_any_store_call_the_same_bytes_come_out(
     after: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A beat in between would be one more call on a slow machine, and die in a thread of its own.
-    monkeypatch.setattr("farm.run.BEAT_S", 3600.0)
+    monkeypatch.setattr("farm.heartbeat.BEAT_S", 3600.0)
     plan = make_plan("film", shots(shot("1", 60), shot("2", 20)), make_settings())
     whole = undisturbed(plan)
     for calls in range(1, 200):
