@@ -44,7 +44,11 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """A finished film: its commits by task id, and how many of its segments were made or reused."""
+    """What a run came to: its commits by task id, and how many of its segments were made or reused.
+
+    `made` are the tasks done in this run; what else is committed was there. `troubles` are the attempts
+    that failed and the workers that were lost; `failures` the tasks that failed for good, and why.
+    """
 
     plan: Plan
     uri: str
@@ -53,6 +57,9 @@ class Outcome:
     reused: int
     retried: int
     wall_s: float
+    made: frozenset[str]
+    troubles: tuple[events.Failed | events.Lost, ...]
+    failures: tuple[tuple[str, str], ...]
 
 
 class Driver:
@@ -77,12 +84,15 @@ class Driver:
         self.blobs, self.commits = Blobs(store), Commits(store)
         self.tasks: dict[str, Task] = {task.id: task for task in plan.tasks}
         self.done: dict[str, Commit] = {}
+        self.found: frozenset[str] = frozenset()
+        self.troubles: list[events.Failed | events.Lost] = []
         self.arrived: dict[tuple[str, int], Commit] = {}
         self.state = begin(plan.tasks)
         self.logs: dict[str, list[str]] = {}
         self.epoch = clock.now() - clock.monotonic()
         self.alone_since, self.patience_s = clock.monotonic(), NO_WORKER_S
         self.stopped_at = 0.0
+        self.begun = clock.monotonic()
 
     def render(self, start_workers: Callable[[], Executor]) -> Outcome:
         """Render what is not committed yet, publish the film, and say how it went.
@@ -93,14 +103,12 @@ class Driver:
             FarmError: when a task failed for good, or the store or the workers did.
             Interrupted: when `stopped()` turned true; everything committed is kept.
         """
-        begun = self.clock.monotonic()
         run = uuid.uuid4().hex
         heartbeat = Heartbeat(self.store, self.plan.film, run)
         heartbeat.take(self.clock)
         executor: Executor | None = None
         try:
             self.begin(run)
-            reused = self._segments_done()
             if not self.state.complete:
                 executor = start_workers()
                 self.alone_since = self.clock.monotonic()
@@ -113,14 +121,23 @@ class Driver:
             if executor is not None:
                 executor.close()
             heartbeat.release()
+        return self.outcome()
+
+    def outcome(self) -> Outcome:
+        """What this run has come to so far."""
+        segments = {segment.task for shot in self.plan.shots for segment in shot.segments}
+        made = frozenset(self.done) - self.found
         return Outcome(
             plan=self.plan,
             uri=self.store.locate(f"films/{self.plan.film}/film.mp4"),
             commits=self.done,
-            rendered=self._segments_done() - reused,
-            reused=reused,
+            rendered=len(segments & made),
+            reused=len(segments & self.found & self.done.keys()),
             retried=self.state.retried,
-            wall_s=round(self.clock.monotonic() - begun, 2),
+            wall_s=round(self.clock.monotonic() - self.begun, 2),
+            made=made,
+            troubles=tuple(self.troubles),
+            failures=tuple(self.state.failures()),
         )
 
     def begin(self, run: str) -> None:
@@ -135,10 +152,6 @@ class Driver:
         """The time that events carry. It goes on evenly though the clock be set while a film is made."""
         return self.epoch + self.clock.monotonic()
 
-    def _segments_done(self) -> int:
-        segments = (segment.task for shot in self.plan.shots for segment in shot.segments)
-        return sum(task in self.done for task in segments)
-
     def _take_stock(self, run: str) -> None:
         """Journal what the store holds already: the truth from which this run goes on."""
         now = self._time()
@@ -152,6 +165,7 @@ class Driver:
                 )
             else:
                 batch.append(events.Spoiled(at=now, task=task, generation=found))
+        self.found = frozenset(self.done)
         self._apply(batch)
 
     def _apply(self, batch: Sequence[events.Event]) -> list[Run]:
@@ -166,6 +180,8 @@ class Driver:
             commands += step(self.state, event)
             if isinstance(event, events.Finished):
                 self._settle(event)
+            elif isinstance(event, events.Failed | events.Lost):
+                self.troubles.append(event)
             self.observer.event(event, self.state)
         return commands
 
@@ -174,6 +190,8 @@ class Driver:
         commit = self.arrived.pop((event.task, event.attempt))
         if self.state.states[event.task].output == commit.main.sha256:
             self.done[event.task] = commit
+            if event.task in self.found:  # and then spoiled
+                self.found -= {event.task}
 
     def turn(self, executor: Executor) -> None:
         """Wait for news, take it in, and do what follows from it.
