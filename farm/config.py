@@ -186,6 +186,18 @@ class ScriptConf:
 
 
 @dataclass
+class LimitsConf:
+    """When a run gives up on what does not end."""
+
+    #: Minutes that one attempt at a task may take, before its worker is replaced; null lets it run.
+    task_minutes: float | None = 120.0
+    #: Minutes in which nothing is finished, before a run ends; it can be gone on with.
+    stall_minutes: float | None = 240.0
+    #: Hours that a run may take, before it ends; it can be gone on with.
+    hours: float | None = None
+
+
+@dataclass
 class FarmConf:
     """Everything that can be said on the command line."""
 
@@ -202,6 +214,7 @@ class FarmConf:
     quality: QualityConf = field(default_factory=QualityConf)
     continuity: ContinuityConf = field(default_factory=ContinuityConf)
     output: OutputConf = field(default_factory=OutputConf)
+    limits: LimitsConf = field(default_factory=LimitsConf)
 
 
 MAX_OVERRIDE = 2000
@@ -322,8 +335,14 @@ def check(conf: FarmConf) -> None:
     if not 0 <= conf.seed < 2**63:
         raise BadInput(f"seed={conf.seed} cannot be used: give a whole number from 0 to {2**63 - 1}")
     _check_output(conf.output)
-    if conf.ask_above_minutes is not None:
-        _positive(conf.ask_above_minutes, "ask_above_minutes", 1e9)
+    for key, limit in (
+        ("ask_above_minutes", conf.ask_above_minutes),
+        ("limits.task_minutes", conf.limits.task_minutes),
+        ("limits.stall_minutes", conf.limits.stall_minutes),
+        ("limits.hours", conf.limits.hours),
+    ):
+        if limit is not None:
+            _positive(limit, key, 1e9)
     if model.width % 2 or model.height % 2:
         raise BadInput("model.width and model.height must be even, as video is")
     _one_of(quality.preset, "quality.preset", PRESETS)

@@ -37,7 +37,7 @@ class Order:
 
         But for the threads of a worker: other counts give other last bits, so they are part of every key.
         """
-        moment = ("store", "cluster", "film", "ask_above_minutes")
+        moment = ("store", "cluster", "limits", "film", "ask_above_minutes")
         keys = (override.partition("=")[0] for override in self.overrides)
         return tuple(
             override
