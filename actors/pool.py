@@ -75,6 +75,15 @@ class RayPool:
         slot = self.slots[lease.worker]
         slot.lease, slot.call = lease, slot.actor.run.remote(lease)
 
+    def stop(self, worker: str) -> None:
+        if (slot := self.slots.get(worker)) is not None:
+            slot.actor.stop.remote()
+
+    def replace(self, worker: str) -> None:
+        if (slot := self.slots.pop(worker, None)) is not None:
+            ray.kill(slot.actor)
+            self._hire()
+
     def poll(self, timeout: float) -> Sequence[Report]:
         waiting = {slot.call: slot for slot in self.slots.values() if slot.call is not None}
         if not waiting:  # nobody works: the driver waits for a moment to come
@@ -110,7 +119,11 @@ class RayPool:
         del self.slots[slot.name]
         ray.kill(slot.actor)
         self._hire()
-        return WorkerLost(worker=slot.name, reason=f"{type(error).__name__}: {reason[:200]}")
+        return WorkerLost(
+            worker=slot.name,
+            reason=f"{type(error).__name__}: {reason[:200]}",
+            fault="node" if _LOST_NODE in reason else "worker",
+        )
 
     def close(self) -> None:
         """Kill the actors: a lease that still runs is lost, which is what stopping means."""

@@ -32,5 +32,11 @@ class InlineExecutor:
         lease, self.lease = self.lease, None
         return [self.worker.run(lease, self.stopped)]
 
+    def stop(self, worker: str) -> None:
+        """Nothing runs between two polls."""
+
+    def replace(self, worker: str) -> None:
+        """The one worker is this process: it answers, or nothing does."""
+
     def close(self) -> None:
         self.lease = None

@@ -159,13 +159,26 @@ class Commit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerJoined:
+    """A worker stands. It is not to be given tasks of the kinds it is `barred` from."""
+
+    worker: str
+    barred: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerLeaves:
+    """A worker is needed elsewhere, as soon as what it runs is reported."""
+
     worker: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerLost:
+    """A worker is gone. `fault` is "worker", for which what it ran may be to blame, or "node"."""
+
     worker: str
     reason: str
+    fault: str = "worker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +205,7 @@ class AttemptFailed:
     detail: str = ""
 
 
-Report = WorkerJoined | WorkerLost | AttemptDone | AttemptFailed
+Report = WorkerJoined | WorkerLeaves | WorkerLost | AttemptDone | AttemptFailed
 
 
 class Executor(Protocol):
@@ -200,6 +213,14 @@ class Executor(Protocol):
 
     def start(self, lease: Lease) -> None:
         """Give a lease to the worker it names; returns at once."""
+        ...
+
+    def stop(self, worker: str) -> None:
+        """Make a worker leave off what it runs, within a step; it reports that as a failure."""
+        ...
+
+    def replace(self, worker: str) -> None:
+        """Let a worker go that does not answer, and get another in its place."""
         ...
 
     def poll(self, timeout: float) -> Sequence[Report]:

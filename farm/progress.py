@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from farm.job.events import Event, Failed, Finished, Found, Lost, Stopping
-from farm.job.machine import State
+from farm.job.state import State
 from farm.plan.plan import Plan, Task
 from farm.run import GRACE_S
 

@@ -20,7 +20,7 @@ from farm.plan.plan import Plan, estimate
 from farm.ports import BlobStore, Commit
 from farm.progress import observer_for, time_text
 from farm.report import film_report, outcome_json, plan_json, unseen
-from farm.run import Driver, Outcome
+from farm.run import Driver, Limits, Outcome
 from farm.script.takes import FilmTakes, encode
 
 
@@ -54,6 +54,7 @@ def make(
         observer=observer,
         stopped=stop.is_set,
         records=records,
+        limits=limits_of(conf),
     )
     try:
         outcome = driver.render(lambda: parts.start_workers(conf, plan.settings.weights, stop.is_set))
@@ -69,6 +70,20 @@ def make(
         file=sys.stderr,
     )
     return result, outcome
+
+
+def limits_of(conf: FarmConf) -> Limits:
+    """The configured limits, in seconds."""
+
+    def seconds(value: float | None, unit: float) -> float | None:
+        return None if value is None else value * unit
+
+    limits = conf.limits
+    return Limits(
+        task_s=seconds(limits.task_minutes, 60),
+        stall_s=seconds(limits.stall_minutes, 60),
+        run_s=seconds(limits.hours, 3600),
+    )
 
 
 def _heed_signals(stop: threading.Event) -> None:

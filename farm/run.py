@@ -10,8 +10,11 @@ from typing import Any, Protocol
 from farm.errors import FarmError, Interrupted
 from farm.films import publish, put_json
 from farm.heartbeat import Heartbeat
+from farm.inbox import Inbox, Message
 from farm.job import events
-from farm.job.machine import Run, State, begin, next_wake, step
+from farm.job.leasing import Command, Halt, Run
+from farm.job.machine import CANCELLED, next_wake, step
+from farm.job.state import State, begin
 from farm.ledger import Blobs, Commits, Journal, reusable
 from farm.plan.plan import Plan, Task
 from farm.ports import (
@@ -24,6 +27,7 @@ from farm.ports import (
     Lease,
     Report,
     WorkerJoined,
+    WorkerLeaves,
     WorkerLost,
 )
 
@@ -31,6 +35,8 @@ POLL_S = 1.0
 TOUCH_AFTER_S = 3 * 86400.0  # well before a collection takes anything (farm/garbage.py)
 NO_WORKER_S = 180.0  # for the first worker to come up
 POOL_AWAY_S = 3600.0  # for one to come back where there were some: spot machines do
+ASKED = "stopped"
+KEPT = "everything committed is kept: the same command goes on"
 GRACE_S = 15.0  # for what runs to be finished when asked to stop, of the 30 s that clusters grant
 
 
@@ -62,6 +68,15 @@ class Outcome:
     failures: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Seconds: of one attempt at a task, in which nothing is finished, and of a whole run."""
+
+    task_s: float | None = None
+    stall_s: float | None = None
+    run_s: float | None = None
+
+
 class Driver:
     """Renders one plan. Every event is journalled before what follows from it is done.
 
@@ -77,6 +92,7 @@ class Driver:
         observer: Observer,
         stopped: Callable[[], bool],
         records: Mapping[str, dict[str, Any]] | None = None,
+        limits: Limits = Limits(),
     ) -> None:
         self.records = records or {}
         self.plan, self.store, self.clock = plan, store, clock
@@ -91,8 +107,12 @@ class Driver:
         self.logs: dict[str, list[str]] = {}
         self.epoch = clock.now() - clock.monotonic()
         self.alone_since, self.patience_s = clock.monotonic(), NO_WORKER_S
+        self.limits = limits
+        self.run = uuid.uuid4().hex
+        self.asked: list[Message] = []
+        self.leased: dict[str, tuple[Lease, float]] = {}  # by worker, with when
         self.stopped_at = 0.0
-        self.begun = clock.monotonic()
+        self.begun = self.moved = clock.monotonic()
 
     def render(self, start_workers: Callable[[], Executor]) -> Outcome:
         """Render what is not committed yet, publish the film, and say how it went.
@@ -103,25 +123,38 @@ class Driver:
             FarmError: when a task failed for good, or the store or the workers did.
             Interrupted: when `stopped()` turned true; everything committed is kept.
         """
-        run = uuid.uuid4().hex
-        heartbeat = Heartbeat(self.store, self.plan.film, run)
+        heartbeat = Heartbeat(self.store, self.run, [self.plan.film])
         heartbeat.take(self.clock)
+        inbox = Inbox(self.store, self.clock, {self.plan.film: self.run})
         executor: Executor | None = None
         try:
-            self.begin(run)
+            self.begin()
             if not self.state.complete:
                 executor = start_workers()
-                self.alone_since = self.clock.monotonic()
-                while not (self.state.complete or self.state.settled):
+                self.alone_since = self.moved = self.clock.monotonic()
+                while not self.over:
+                    self.asked += inbox.read()
                     self.turn(executor)
-                if not self.state.complete:
-                    raise self._unfinished()
-            self.publish()
+                    self._heed_limits()
+            self.finish()
         finally:
             if executor is not None:
                 executor.close()
             heartbeat.release()
         return self.outcome()
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come of this run: it is done, or stuck, or was stopped a while ago."""
+        if self.state.complete or self.state.settled:
+            return True
+        return self.state.stopping is not None and self.clock.monotonic() - self.stopped_at > GRACE_S
+
+    def finish(self) -> None:
+        """Publish the film. Raises what `render` does where it is not done."""
+        if not self.state.complete:
+            raise self._unfinished()
+        publish(self.store, self.plan.film, self.done[self.plan.tasks[-1].id].outputs)
 
     def outcome(self) -> Outcome:
         """What this run has come to so far."""
@@ -140,22 +173,22 @@ class Driver:
             failures=tuple(self.state.failures()),
         )
 
-    def begin(self, run: str) -> None:
+    def begin(self) -> None:
         """Make the film this driver's: its records, its place in the journal, and what is there already."""
         for name, value in self.records.items():
             put_json(self.store, f"films/{self.plan.film}/{name}.json", value)
         self.journal = Journal(self.store, self.plan.film)
         self.observer.begin(self.plan, self.state)
-        self._take_stock(run)
+        self._take_stock()
 
     def _time(self) -> float:
         """The time that events carry. It goes on evenly though the clock be set while a film is made."""
         return self.epoch + self.clock.monotonic()
 
-    def _take_stock(self, run: str) -> None:
+    def _take_stock(self) -> None:
         """Journal what the store holds already: the truth from which this run goes on."""
         now = self._time()
-        batch: list[events.Event] = [events.Planned(at=now, plan=self.plan.digest, run=run)]
+        batch: list[events.Event] = [events.Planned(at=now, plan=self.plan.digest, run=self.run)]
         before = self.clock.now() - TOUCH_AFTER_S
         for task, found in reusable(self.plan, self.blobs, self.commits, touch_before=before):
             if isinstance(found, Commit):
@@ -168,9 +201,9 @@ class Driver:
         self.found = frozenset(self.done)
         self._apply(batch)
 
-    def _apply(self, batch: Sequence[events.Event]) -> list[Run]:
+    def _apply(self, batch: Sequence[events.Event]) -> list[Command]:
         """Journal a batch of events, then take them in; returns the commands."""
-        commands: list[Run] = []
+        commands: list[Command] = []
         wake = next_wake(self.state)
         # Time alone is only worth a line where something was waiting for it.
         due = wake is not None and wake <= batch[-1].at
@@ -200,45 +233,89 @@ class Driver:
         """
         wake = next_wake(self.state)
         timeout = POLL_S if wake is None else min(POLL_S, max(0.01, wake - self._time()))
-        batch: list[events.Event] = [self._event(report) for report in executor.poll(timeout)]
-        if self.state.stopping is None and self.stopped():
-            self.stopped_at = self.clock.monotonic()
-            batch.insert(0, events.Stopping(at=self._time(), reason="asked to stop"))
-        batch = batch or [events.Tick(at=self._time())]
-        for command in self._apply(batch):
+        reports = executor.poll(timeout)
+        now = self._time()
+        batch: list[events.Event] = [*self._orders(now), *map(self._event, reports), *self._overdue(now)]
+        for command in self._apply(batch or [events.Tick(at=now)]):
+            if isinstance(command, Halt):
+                executor.stop(command.worker)
             # A later event of the batch may have taken the worker away again.
-            if self.state.workers.get(command.worker) == command.task:
-                executor.start(self._lease(command))
+            elif self.state.workers.get(command.worker) == command.task:
+                lease = self._lease(command)
+                self.leased[lease.worker] = lease, self.clock.monotonic()
+                executor.start(lease)
+        for event in batch:
+            if isinstance(event, events.Overdue):
+                executor.replace(event.worker)
+
+    def _orders(self, now: float) -> list[events.Event]:
+        """What was asked of this run from outside, by its own terminal or by another one."""
+        batch: list[events.Event] = [message.event(now) for message in self.asked]
+        self.asked.clear()
+        if self.state.stopping is None:
+            most = self.limits.run_s
+            if self.stopped():
+                batch.append(events.Stopping(at=now, reason=ASKED))
+            elif most is not None and self.clock.monotonic() - self.begun > most:
+                batch.append(
+                    events.Stopping(at=now, reason=f"stopped after {most / 3600:g} hours (limits.hours)")
+                )
+            if any(isinstance(event, events.Stopping | events.Cancelled) for event in batch):
+                self.stopped_at = self.clock.monotonic()
+        return batch
+
+    def _overdue(self, now: float) -> list[events.Event]:
+        """The attempts that take too long."""
+        most = self.limits.task_s
+        if most is None:
+            return []
+        before = self.clock.monotonic() - most
+        late = [lease for lease, since in self.leased.values() if since < before]
+        return [
+            events.Overdue(
+                at=now, worker=lease.worker, task=lease.task, attempt=lease.attempt, minutes=most / 60
+            )
+            for lease in late
+            if self.leased.pop(lease.worker)
+        ]
+
+    def _heed_limits(self) -> None:
+        """Raises FarmError where workers, progress or the end were waited for long enough."""
         now = self.clock.monotonic()
-        if self.state.stopping is not None:
-            if now - self.stopped_at > GRACE_S:
-                raise self._unfinished()
-        elif self.state.workers:
+        if self.state.workers:
             self.alone_since, self.patience_s = now, POOL_AWAY_S
+        if self.state.paused or self.state.stopping is not None:
+            self.moved = now
         elif now - self.alone_since > self.patience_s:
             raise FarmError(self._nobody())
+        elif (most := self.limits.stall_s) is not None and now - self.moved > most:
+            raise FarmError(f"nothing was finished for {most / 60:g} minutes (limits.stall_minutes); {KEPT}")
 
     def _nobody(self) -> str:
         if self.patience_s == NO_WORKER_S:
             return f"no worker has come up for {NO_WORKER_S:.0f} seconds: see `farm doctor`"
-        return (
-            f"all workers were lost, and none has come back for {POOL_AWAY_S / 60:.0f} minutes; "
-            "everything committed is kept: the same command goes on"
-        )
+        return f"all workers were lost, and none has come back for {POOL_AWAY_S / 60:.0f} minutes; {KEPT}"
 
     def _unfinished(self) -> FarmError:
         if self.state.stopping is not None:
-            return Interrupted("stopped; everything committed is kept: the same command goes on")
+            if self.state.stopping in (ASKED, CANCELLED):
+                return Interrupted(f"{self.state.stopping}; {KEPT}")
+            return FarmError(f"{self.state.stopping}; {KEPT}")
         return FarmError(self._failure())
 
     def _event(self, report: Report) -> events.Event:
         now = self._time()
         match report:
             case WorkerJoined():
-                return events.Joined(at=now, worker=report.worker)
+                return events.Joined(at=now, worker=report.worker, barred=report.barred)
             case WorkerLost():
-                return events.Lost(at=now, worker=report.worker, reason=report.reason)
+                self.leased.pop(report.worker, None)
+                return events.Lost(at=now, worker=report.worker, reason=report.reason, fault=report.fault)
+            case WorkerLeaves():
+                return events.Left(at=now, worker=report.worker)
             case AttemptDone():
+                self._returned(report)
+                self.moved = self.clock.monotonic()
                 commit = report.commit
                 self.arrived[report.task, report.attempt] = commit
                 self._log(report, f"done in {commit.seconds} s")
@@ -251,6 +328,7 @@ class Driver:
                     output=commit.main.sha256,
                 )
             case AttemptFailed():
+                self._returned(report)
                 self._log(report, f"failed ({report.fault}): {report.message}\n{report.detail}")
                 return events.Failed(
                     at=now,
@@ -261,6 +339,12 @@ class Driver:
                     message=report.message,
                     corrupt=report.corrupt,
                 )
+
+    def _returned(self, report: AttemptDone | AttemptFailed) -> None:
+        """A worker has reported on its lease (one that wakes up late has another by now, or none)."""
+        lease, _ = self.leased.get(report.worker, (None, 0.0))
+        if lease is not None and (lease.task, lease.attempt) == (report.task, report.attempt):
+            del self.leased[report.worker]
 
     def _log(self, report: AttemptDone | AttemptFailed, text: str) -> None:
         """Keep a task's log: a line an attempt, with the traceback of a failed one."""
@@ -293,10 +377,6 @@ class Driver:
             f"{where} failed{more}: {reason.rstrip('.')}. The rest is committed and kept; "
             f"the same command tries again. Its log: {log}"
         )
-
-    def publish(self) -> None:
-        """Put the film, its sheet and its subtitles where people look for them."""
-        publish(self.store, self.plan.film, self.done[self.plan.tasks[-1].id].outputs)
 
 
 def last_run(journal: Iterable[events.Event]) -> list[events.Event]:

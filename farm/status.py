@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from farm.errors import BadInput, NotFound, StoreAway, StoreError
-from farm.heartbeat import is_alive
+from farm.heartbeat import alive
 from farm.job.events import Failed, Finished, Found
 from farm.ledger import Journal, load_takes
 from farm.ports import BlobStore, Clock
@@ -54,7 +54,7 @@ def film_status(store: BlobStore, film: str, clock: Clock) -> dict[str, Any]:
                 **_takes(takes.get(shot)),
             }
         )
-    running = is_alive(store, film, clock)
+    running = film in alive(store, [film], clock)
     complete = "stitch" in done
     return {
         "film": film,

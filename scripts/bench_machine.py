@@ -21,7 +21,9 @@ from typing import Any
 from bench_plan import memory, settings
 
 from farm.job.events import Finished, Joined
-from farm.job.machine import Run, begin, step
+from farm.job.leasing import Run
+from farm.job.machine import step
+from farm.job.state import begin
 from farm.plan.plan import make_plan
 from farm.script.model import Shot, ShotList, Source
 

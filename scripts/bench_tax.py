@@ -25,27 +25,27 @@ from __future__ import annotations
 
 import argparse
 import functools
-import hashlib
 import json
 import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from stand_ins import null_worker
 
 from farm import config, parts
 from farm.clock import SystemClock
 from farm.job import events
 from farm.models.weights import resolve
 from farm.plan.plan import Kind, Plan, make_plan
-from farm.ports import Executor, Recipe
+from farm.ports import Executor
 from farm.run import Driver
 from farm.script.model import Shot, ShotList, Source
 from farm.store.directory import DirectoryStore
-from farm.worker import Worker
 
 PROMPTS = (
     "Open sea, day. A red boat sails on across the sea.",
@@ -152,51 +152,6 @@ def farm(plan: Plan, overrides: Sequence[str], where: str | None) -> float:
         config.check(conf)
         start = functools.partial(parts.start_workers, conf, plan.settings.weights, lambda: False)
         return drive(plan, Path(folder), start, ("denoise",))
-
-
-class NullModel:
-    """A VideoModel that computes nothing: small bytes that differ where recipes do."""
-
-    def embed(self, recipe: Recipe) -> bytes:
-        return str(recipe["text"]).encode()
-
-    def denoise(
-        self,
-        recipe: Recipe,
-        *,
-        prompt: bytes,
-        negative: bytes,
-        before: bytes | None,
-        stopped: Callable[[], bool],
-    ) -> bytes:
-        text = json.dumps(recipe, sort_keys=True).encode()
-        return hashlib.sha256(text + prompt + negative + (before or b"")).digest()
-
-    def decode(self, recipe: Recipe, latents: Sequence[bytes]) -> Iterator[bytes]:
-        return iter(latents)
-
-    def look(self, recipe: Recipe, frames: Sequence[bytes]) -> dict[str, Any]:
-        return {}
-
-
-class NullMedia:
-    """A Media that only writes down what it is given."""
-
-    def encode_shot(self, recipe: Recipe, frames: Iterator[bytes], target: Path) -> dict[str, Any]:
-        target.write_bytes(b"".join(frames))
-        return {"frames": recipe["frames"], "differences": []}
-
-    def stitch(
-        self, recipe: Recipe, shots: Sequence[Path], folder: Path
-    ) -> tuple[dict[str, Path], dict[str, Any]]:
-        made = {"film": folder / "film.mp4", "sheet": folder / "sheet.png"}
-        made["film"].write_bytes(b"".join(path.read_bytes() for path in shots))
-        made["sheet"].write_bytes(b"sheet")
-        return made, {"frames": recipe["frames"]}
-
-
-def null_worker(root: Path) -> Worker:
-    return Worker(store=DirectoryStore(root), model=NullModel(), media=NullMedia(), clock=SystemClock())
 
 
 def null_run(plan: Plan, inline: bool, where: str | None) -> float:

@@ -140,6 +140,13 @@ class FakePool:
             self.done.append(lease)
         return [report]
 
+    def stop(self, worker: str) -> None:
+        """What runs here is over before anybody could ask."""
+
+    def replace(self, worker: str) -> None:
+        self.leases = [lease for lease in self.leases if lease.worker != worker]
+        self.news.append(WorkerJoined(worker=f"{worker}'"))
+
     def close(self) -> None:
         self.closed = True
 

@@ -17,11 +17,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from farm.errors import CorruptBlob, FarmError
-from farm.job.machine import Phase, begin, step
+from farm.inbox import Message
+from farm.job.machine import step
+from farm.job.state import Phase, begin
 from farm.ledger import Blobs, Commits, Journal, reusable
 from farm.plan.plan import make_plan
-from farm.ports import AttemptDone, Commit, Lease, Report, WorkerJoined, WorkerLost
-from farm.run import Driver, last_run
+from farm.ports import AttemptDone, Commit, Lease, Report, WorkerJoined, WorkerLeaves, WorkerLost
+from farm.run import Driver, Limits, last_run
 from farm.store.memory import MemoryStore
 from farm.worker import Worker
 
@@ -86,6 +88,7 @@ class Puppets:
 
     def __init__(self) -> None:
         self.leases: dict[str, Lease] = {}
+        self.slept: list[Lease] = []
         self.living: list[str] = []
         self.news: list[Report] = []
 
@@ -98,6 +101,16 @@ class Puppets:
     def poll(self, timeout: float) -> list[Report]:
         found, self.news = self.news, []
         return found
+
+    def stop(self, worker: str) -> None:
+        """It hears of it when the history says so."""
+
+    def replace(self, worker: str) -> None:
+        self.slept.append(self.leases.pop(worker))
+        if worker in self.living:
+            self.living.remove(worker)
+        self.living.append(f"{worker}'")
+        self.news.append(WorkerJoined(worker=f"{worker}'"))
 
     def close(self) -> None:
         self.leases.clear()
@@ -140,7 +153,7 @@ class Histories(RuleBasedStateMachine):
         self.sees = MortalStore(self.store)
         self.driver, self.pool = make_driver(PLAN, self.sees, clock=self.clock), Puppets()
         self.runs += 1
-        if self.guarded(lambda: self.driver.begin(f"run {self.runs}")):
+        if self.guarded(self.driver.begin):
             for _ in range(workers):
                 self.join()
 
@@ -195,6 +208,40 @@ class Histories(RuleBasedStateMachine):
             self.fall_asleep(self.pool.leases.pop(worker))
         self.pool.news.append(WorkerLost(worker=worker, reason="gone"))
         self.turn()
+
+    @precondition(lambda self: self.rendering and self.pool.living)
+    @rule(data=st.data())
+    def take_away(self, data: st.DataObject) -> None:
+        """For other work: at once, or when what it runs is reported."""
+        worker = data.draw(st.sampled_from(self.pool.living))
+        self.pool.living.remove(worker)
+        self.pool.news.append(WorkerLeaves(worker=worker))
+        self.turn()
+
+    @precondition(lambda self: self.rendering)
+    @rule(
+        verb=st.sampled_from(["pause", "resume", "resume", "priority", "cancel"]),
+        shot=st.sampled_from([None, "1", "2"]),
+        priority=st.integers(-2, 2),
+    )
+    def ask(self, verb: str, shot: str | None, priority: int) -> None:
+        """From another terminal."""
+        self.driver.asked.append(
+            Message(film="film", run=self.driver.run, verb=verb, shot=shot, priority=priority)
+        )
+        self.turn()
+
+    @precondition(lambda self: self.rendering and self.pool.leases)
+    @rule()
+    def hang(self) -> None:
+        """All that run take too long, and are replaced; one may wake up and report all the same."""
+        self.driver.limits = Limits(task_s=0.0)
+        self.turn()
+        if self.driver is not None:
+            self.driver.limits = Limits()
+        for lease in self.pool.slept:
+            self.fall_asleep(lease)
+        self.pool.slept.clear()
 
     @precondition(lambda self: self.asleep)
     @rule(data=st.data())
@@ -268,13 +315,13 @@ class Histories(RuleBasedStateMachine):
         state = self.driver.state
         if not (state.complete or state.settled):
             return
-        assert state.complete or state.failures()
+        assert state.complete or state.failures() or state.stopping
         again = begin(PLAN.tasks)
         for event in last_run(Journal(self.store, "film").read()):
             step(again, event)
         assert again.states == state.states, "replaying its journal led to another state"
         if state.complete:
-            self.guarded(self.driver.publish)
+            self.guarded(self.driver.finish)
         self.bury()
 
     def bury(self) -> None:
@@ -323,7 +370,9 @@ class Histories(RuleBasedStateMachine):
             held = {worker: lease.task for worker, lease in self.pool.leases.items()}
             given = {worker: task for worker, task in self.driver.state.workers.items() if task is not None}
             assert held == given
-            assert self.driver.state.running == len(held)
+            states = self.driver.state.states
+            live = [task for worker, task in given.items() if states[task].worker == worker]  # not cancelled
+            assert self.driver.state.running == len(live)
 
     def teardown(self) -> None:
         """In peace the film comes out, the same bytes or what its commits say; then nothing is left to do."""

@@ -14,7 +14,8 @@ import pytest
 
 from farm import __version__
 from farm.job.events import Event, Planned, decode
-from farm.job.machine import State, begin, step
+from farm.job.machine import step
+from farm.job.state import State, begin
 from farm.plan.plan import Kind, Task
 
 JOURNALS = Path(__file__).parent / "journals"

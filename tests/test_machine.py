@@ -23,7 +23,9 @@ from farm.job.events import (
     decode,
     encode,
 )
-from farm.job.machine import MAX_LOSSES, MAX_TRIES, Phase, Run, State, begin, step
+from farm.job.leasing import Run
+from farm.job.machine import MAX_LOSSES, MAX_TRIES, step
+from farm.job.state import Phase, State, begin
 from farm.plan.plan import Plan, make_plan
 
 

@@ -257,7 +257,7 @@ def test_a_name_belongs_to_one_script(store: MemoryStore) -> None:
 
 @pytest.mark.fault("a second driver while the first one lives", "a clear failure of the second one")
 def test_a_second_driver_is_refused_while_the_first_one_lives(store: MemoryStore) -> None:
-    first = Heartbeat(store, "film", "first")
+    first = Heartbeat(store, "first", ["film"])
     first.take(FakeClock())
     beats = iter(range(100))
 
@@ -266,14 +266,14 @@ def test_a_second_driver_is_refused_while_the_first_one_lives(store: MemoryStore
             first._write(next(beats) + 1000)
 
     with pytest.raises(AnotherDriver, match="rendered by another process"):
-        Heartbeat(store, "film", "second").take(Watching())
+        Heartbeat(store, "second", ["film"]).take(Watching())
     first.release()
     assert store.stat("films/film/driver.json") is None
 
 
 def test_a_dead_drivers_film_is_taken_over(store: MemoryStore) -> None:
     store.put("films/film/driver.json", b'{"run": "dead", "beat": 7}')
-    second = Heartbeat(store, "film", "second")
+    second = Heartbeat(store, "second", ["film"])
     second.take(FakeClock())
     second.release()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, get_args
 
 from farm.errors import StoreError
 
@@ -40,15 +40,40 @@ class Spoiled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
+    """A worker is there. It is not to be given tasks of the kinds that it is `barred` from."""
+
+    at: float
+    worker: str
+    barred: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """A worker is taken away for other work, when what it runs is reported."""
+
     at: float
     worker: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
+    """A worker is gone. `fault` is "worker", for which what it ran may be to blame, or "node"."""
+
     at: float
     worker: str
     reason: str
+    fault: str = "worker"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overdue:
+    """An attempt took longer than the minutes it may take; its worker is replaced."""
+
+    at: float
+    worker: str
+    task: str
+    attempt: int
+    minutes: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,11 +120,57 @@ class Stopping:
     reason: str
 
 
-Event = Planned | Found | Spoiled | Joined | Lost | Finished | Failed | Tick | Stopping
-_KINDS: dict[str, type[Any]] = {
-    kind.__name__.lower(): kind
-    for kind in (Planned, Found, Spoiled, Joined, Lost, Finished, Failed, Tick, Stopping)
-}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paused:
+    """From outside: nothing new is started, of one shot or (None) of the film."""
+
+    at: float
+    shot: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed:
+    """From outside: what was paused goes on."""
+
+    at: float
+    shot: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prioritised:
+    """From outside: what has the higher number goes first; without one it is 0."""
+
+    at: float
+    shot: str | None = None
+    priority: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancelled:
+    """From outside: a shot, or (None) the film, is given up, and what runs of it left off."""
+
+    at: float
+    shot: str | None = None
+
+
+Event = (
+    Planned
+    | Found
+    | Spoiled
+    | Joined
+    | Left
+    | Lost
+    | Overdue
+    | Finished
+    | Failed
+    | Tick
+    | Paused
+    | Resumed
+    | Prioritised
+    | Cancelled
+    | Stopping
+)
+_KINDS: dict[str, type[Any]] = {kind.__name__.lower(): kind for kind in get_args(Event)}
 
 
 def encode(events: Iterable[Event]) -> bytes:
@@ -111,13 +182,19 @@ def encode(events: Iterable[Event]) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
+def _frozen(value: Any) -> Any:
+    """What JSON has only a list for."""
+    return tuple(value) if isinstance(value, list) else value
+
+
 def decode(data: bytes) -> list[Event]:
     """Read events back. Raises StoreError for a line that is none."""
     events: list[Event] = []
     for line in data.splitlines():
         try:
             fields = json.loads(line)
-            events.append(_KINDS[fields.pop("event")](**fields))
+            kind = _KINDS[fields.pop("event")]
+            events.append(kind(**{name: _frozen(value) for name, value in fields.items()}))
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(f"the journal holds a line that is no event: {line[:80]!r}") from error
     return events
