@@ -45,10 +45,16 @@ def parser() -> argparse.ArgumentParser:
     verbs = whole.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb, text, takes_script in (
         ("render", "render a script: begin, resume, or make again what changed", True),
+        ("night", "render many films unattended through one pool, with a report in the morning", False),
         ("promote", "make a film final from its preview (quality=previz)", False),
         ("retake", "make one shot of a film again, or circle another of its takes", False),
         ("plan", "show what would be rendered, what is reused, and an estimate", True),
-        ("status", "show how far a film is", False),
+        ("status", "show how far a film is: what runs where, what waits and why", False),
+        ("list", "show all films, in a line each", False),
+        ("pause", "start nothing new of a film that is being rendered, or of one of its shots", False),
+        ("resume", "go on with a film, or a shot, that was paused", False),
+        ("cancel", "give up a film that is being rendered, or one of its shots", False),
+        ("priority", "say what goes first: a film among those of a night, or a shot in its film", False),
         ("gc", "show what no film refers to, and delete it with --delete", False),
         ("doctor", "check whether this machine can render, and what to do if not", False),
     ):
@@ -64,8 +70,20 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument("--shots", metavar="IDS", help="only these shots, such as 3,5-7")
             sub.add_argument("--scene", metavar="IDS", help="only these scenes, such as 2")
             sub.add_argument("--takes", metavar="N", type=int, default=1, help="so many takes of each shot")
+            if verb == "render":
+                sub.add_argument(
+                    "-m", "--many", action="store_true", help="a film for each choice, such as seed=1,2,3"
+                )
+        elif verb == "night":
+            sub.add_argument("programme", metavar="NIGHT", help="a YAML file that lists the films")
         elif verb == "status":
             sub.add_argument("film", metavar="FILM", nargs="?", help="a film's name (default: all)")
+            sub.add_argument("--watch", action="store_true", help="follow it while it is rendered")
+        elif verb in ("pause", "resume", "cancel", "priority"):
+            sub.add_argument("film", metavar="FILM", help="a film's name")
+            if verb == "priority":
+                sub.add_argument("number", metavar="N", type=int, help="the higher goes first; 0 unless said")
+            sub.add_argument("shot", metavar="SHOT", nargs="?", help="a shot's id (default: the film)")
         elif verb == "retake":
             sub.add_argument("film", metavar="FILM", help="a film's name")
             sub.add_argument("shot", metavar="SHOT", help="the shot's id, such as 12A")
@@ -107,11 +125,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
         result, text = {
-            "render": _render,
+            "render": _evening("many") if args.verb == "render" and args.many else _render,
+            "night": _evening("night"),
             "promote": _again("promote"),
             "retake": _again("retake"),
             "plan": _plan,
-            "status": _status,
+            "status": _look("status"),
+            "list": _look("films"),
+            **dict.fromkeys(("pause", "resume", "cancel", "priority"), _ask),
             "gc": _gc,
             "doctor": _doctor,
         }[args.verb](args)
@@ -226,22 +247,32 @@ def _again(verb: str) -> Callable[[argparse.Namespace], tuple[dict[str, Any], st
     return run
 
 
-def _status(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    from farm import config, parts
-    from farm.clock import SystemClock
-    from farm.plan.naming import check_film_name
-    from farm.status import every_status, film_status, status_text
+def _evening(verb: str) -> Callable[[argparse.Namespace], tuple[dict[str, Any], str]]:
+    """A verb that renders many films."""
 
-    film = args.film
-    if film is not None and "=" in film:
-        args.overrides.insert(0, film)
-        film = None
-    conf = config.load(args.overrides)
-    config.check(conf)
-    store = parts.find_store(conf)
-    clock = SystemClock()
-    films = [film_status(store, check_film_name(film), clock)] if film else every_status(store, clock)
-    return {"films": films}, "\n".join(status_text(item) for item in films) or "no films yet"
+    def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+        from farm import evening
+
+        return {"night": evening.night, "many": evening.many}[verb](args)
+
+    return run
+
+
+def _look(verb: str) -> Callable[[argparse.Namespace], tuple[dict[str, Any], str]]:
+    """A verb that shows how far films are."""
+
+    def run(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+        from farm import watch
+
+        return {"status": watch.status, "films": watch.films}[verb](args)
+
+    return run
+
+
+def _ask(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from farm.control import ask
+
+    return ask(args)
 
 
 def _gc(args: argparse.Namespace) -> tuple[dict[str, Any], str]:

@@ -6,12 +6,13 @@ into the store, which the driver reads, takes into the journal, and deletes.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from farm.errors import NotFound
+from farm.errors import Interrupted, NotFound, StoreError
 from farm.job import events
 from farm.ports import BlobStore, Clock
 
@@ -43,11 +44,13 @@ class Message:
         raise ValueError(f"there is no verb {self.verb!r}")
 
 
-def post(store: BlobStore, clock: Clock, message: Message) -> None:
-    """Put a message where the film's driver finds it."""
+def post(store: BlobStore, clock: Clock, message: Message) -> str:
+    """Put a message where the film's driver finds it. Returns its key, which is gone when it was read."""
     # Keys are read in their order: two messages of one terminal arrive as they were sent.
     name = f"{round(clock.now() * 1e6):017d}-{uuid.uuid4().hex[:8]}"
-    store.put(f"control/{message.film}/{name}", json.dumps(asdict(message)).encode())
+    key = f"control/{message.film}/{name}"
+    store.put(key, json.dumps(asdict(message)).encode())
+    return key
 
 
 class Inbox:
@@ -67,6 +70,14 @@ class Inbox:
         if now < self.next:
             return []
         self.next = now + POLL_S
+        return self._take()
+
+    def close(self) -> None:
+        """Throw away what came too late."""
+        with contextlib.suppress(StoreError, Interrupted):
+            self._take()
+
+    def _take(self) -> list[Message]:
         found = []
         for key in [info.key for info in self.store.list(self.prefix)]:
             film = key.split("/")[1]

@@ -10,16 +10,17 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from farm.errors import AnotherDriver, CorruptBlob, NotFound, StoreAway, StoreError
 from farm.job import events
-from farm.plan.plan import Plan
 from farm.ports import BlobRef, BlobStore, Commit
 from farm.script.takes import FilmTakes, decode
 
+READERS = 12  # at once: fewer than the connections that a bucket's client keeps, since others want some
 _CHUNK = 1 << 20
 _COMMIT = re.compile(r"commits/([^/]+)/([0-9]{6})")
 
@@ -65,6 +66,10 @@ class Blobs:
         """Whether the blob is there with the right number of bytes (its hash is checked on reading)."""
         info = self.store.stat(ref.key)
         return info is not None and info.num_bytes == ref.num_bytes
+
+    def has_all(self, commit: Commit) -> bool:
+        """Whether all that a task made is there."""
+        return all(map(self.has, commit.outputs.values()))
 
     def get(self, ref: BlobRef) -> bytes:
         """Read a blob. Raises CorruptBlob when it is missing or not what its name promises."""
@@ -147,18 +152,17 @@ class Commits:
             raise
         except StoreError:
             return None
-        blobs = Blobs(self.store)
-        whole = commit.inputs == inputs and all(map(blobs.has, commit.outputs.values()))
+        whole = commit.inputs == inputs and Blobs(self.store).has_all(commit)
         return commit if whole else None
 
     def read(self, key: str, generation: int) -> Commit:
         """Read one commit. Raises NotFound, or StoreError for one that cannot be understood."""
         return decode_commit(self.store.get(_commit_key(key, generation)), f"{key[:12]}/{generation}")
 
-    def latest(self) -> dict[str, tuple[int, float]]:
-        """The newest generation of every key, and when the oldest one was last written or touched."""
+    def latest(self, key: str | None = None) -> dict[str, tuple[int, float]]:
+        """The newest generation of every key, or of this one; and when its oldest was written or touched."""
         newest: dict[str, tuple[int, float]] = {}
-        for info in self.store.list("commits/"):
+        for info in self.store.list(f"commits/{key}/" if key else "commits/"):
             if found := _COMMIT.fullmatch(info.key):  # what else lies there is not ours
                 generation, modified = newest.get(found[1], (-1, math.inf))
                 newest[found[1]] = (max(int(found[2]), generation), min(info.modified, modified))
@@ -173,36 +177,6 @@ class Commits:
 
 def _commit_key(key: str, generation: int) -> str:
     return f"commits/{key}/{generation:06d}"
-
-
-def reusable(
-    plan: Plan, blobs: Blobs, commits: Commits, *, touch_before: float = -math.inf
-) -> Iterator[tuple[str, Commit | int]]:
-    """Say of every committed task of a plan whether its commit can be used, in the plan's order.
-
-    Yields (task id, commit) where it can, and (task id, newest generation) where none of its commits can:
-    outputs are gone, or they consumed other bytes than its needs have now. The newest one that can be used
-    counts: behind it there may be one of a worker that woke up late, with inputs that are no more.
-
-    Who will rely on them has those touched that were last written or touched before a time, so that no
-    collection takes them; one that is just being taken counts as gone.
-    """
-    newest = commits.latest()
-    outputs: dict[str, str] = {}
-    for task in plan.tasks:
-        needs = tuple(outputs.get(need, "") for need in task.needs)
-        if task.key not in newest or not all(needs):
-            continue
-        generation, modified = newest[task.key]
-        commit = commits.newest_of(task.key, range(generation, -1, -1), needs)
-        if commit is not None and modified < touch_before:
-            try:
-                commits.touch(commit)
-            except NotFound:
-                commit = None
-        if commit is not None:
-            outputs[task.id] = commit.main.sha256
-        yield task.id, generation if commit is None else commit
 
 
 def load_takes(store: BlobStore, film: str) -> FilmTakes:
@@ -241,7 +215,5 @@ class Journal:
 
     def read(self) -> list[events.Event]:
         """All events, in order."""
-        found: list[events.Event] = []
-        for key in self._keys():
-            found += events.decode(self.store.get(key))
-        return found
+        with ThreadPoolExecutor(READERS) as pool:
+            return [event for data in pool.map(self.store.get, self._keys()) for event in events.decode(data)]

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -192,10 +192,11 @@ def _locked_weights(store: BlobStore, film: str) -> str:
 
 
 def build_worker(
-    conf: FarmConf, weights: Weights, device: str, stopped: Callable[[], bool] = lambda: False
+    conf: FarmConf, weights: Sequence[Weights], device: str, stopped: Callable[[], bool] = lambda: False
 ) -> Worker:
     """Build a worker where it will run: in an actor, or in this process, where it can be stopped."""
     from farm.media.studio import Studio
+    from farm.models.shelf import Shelf
     from farm.models.skyreels_v2 import SkyReelsV2
     from farm.worker import Worker
 
@@ -205,14 +206,16 @@ def build_worker(
     return Worker(
         spool=build_spool(conf),
         store=patient(conf, build_store(conf), tell, stopped),
-        model=SkyReelsV2(fetch(weights), device),
+        model=Shelf(
+            {each.identity: fetch(each) for each in weights}, lambda folder: SkyReelsV2(folder, device)
+        ),
         media=Studio(),
         clock=SystemClock(),
     )
 
 
-def start_workers(conf: FarmConf, weights: Weights, stopped: Callable[[], bool]) -> Executor:
-    """Start the workers the configuration asks for."""
+def start_workers(conf: FarmConf, weights: Sequence[Weights], stopped: Callable[[], bool]) -> Executor:
+    """Start the workers the configuration asks for, each with all these weights within reach."""
     device = device_of(conf)
     # An actor works in a folder of its own, so nothing of the store may be relative to this one.
     file = _credentials(conf)

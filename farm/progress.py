@@ -8,7 +8,19 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from farm.job.events import Event, Failed, Finished, Found, Lost, Stopping
+from farm.job.events import (
+    Cancelled,
+    Event,
+    Failed,
+    Finished,
+    Found,
+    Lost,
+    Overdue,
+    Paused,
+    Prioritised,
+    Resumed,
+    Stopping,
+)
 from farm.job.state import State
 from farm.plan.plan import Plan, Task
 from farm.run import GRACE_S
@@ -53,23 +65,41 @@ def trouble(event: Event) -> str | None:
             return f"{event.task} failed ({event.fault}): {event.message}"
         case Lost():
             return f"{event.worker} was lost: {event.reason}"
+        case Overdue():
+            return f"{event.task} took longer than {event.minutes:g} minutes on {event.worker}"
+        case Paused():
+            return f"paused{_of(event.shot)}"
+        case Resumed():
+            return f"going on{_of(event.shot)}"
+        case Cancelled():
+            return f"cancelled{_of(event.shot)}"
+        case Prioritised():
+            return f"priority {event.priority}{_of(event.shot)}"
         case Stopping():
             return f"stopping, within {GRACE_S:.0f} seconds; ask once more to stop at once"
         case _:
             return None
 
 
-class Lines:
-    """An Observer that prints a line for each finished shot and each trouble."""
+def _of(shot: str | None) -> str:
+    return "" if shot is None else f": shot {shot}"
 
-    def __init__(self, stream: TextIO) -> None:
-        self.stream = stream
+
+class Lines:
+    """An Observer that prints a line for each finished shot and each trouble.
+
+    One of several films says its name in each.
+    """
+
+    def __init__(self, stream: TextIO, name: str = "") -> None:
+        self.stream, self.prefix = stream, f"{name}: " if name else ""
 
     def begin(self, plan: Plan, state: State) -> None:
         self.tally = Tally(plan)
         self.shot_of = {task.id: task.shot for task in plan.tasks}
         self.finish = {item.finish for item in plan.shots}
-        self.say(f"{plan.film}: {len(plan.shots)} shots, {plan.frames} frames")
+        named = self.prefix or f"{plan.film}: "
+        self._print(f"{named}{len(plan.shots)} shots, {plan.frames} frames")
 
     def event(self, event: Event, state: State) -> None:
         self.tally.add(event)
@@ -81,6 +111,9 @@ class Lines:
             self.say(text)
 
     def say(self, text: str) -> None:
+        self._print(f"{self.prefix}{text}")
+
+    def _print(self, text: str) -> None:
         print(text, file=self.stream, flush=True)
 
     def close(self) -> None:

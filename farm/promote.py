@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from farm.errors import BadInput
-from farm.ledger import Blobs, Commits, reusable
+from farm.ledger import Blobs
 from farm.order import Order
 from farm.plan.plan import Plan
-from farm.ports import BlobStore, Commit
+from farm.ports import BlobStore
 from farm.run import Outcome
+from farm.snapshot import Kept
+from farm.stock import reusable
 
 PREVIEW, FINAL = "quality=previz", "quality=promoted"
 
@@ -35,9 +37,7 @@ def compare(preview: Plan, outcome: Outcome, store: BlobStore) -> list[dict[str,
 
     blobs = Blobs(store)
     found = {
-        task: commit
-        for task, commit in reusable(preview, blobs, Commits(store))
-        if isinstance(commit, Commit)
+        task: item.commit for task, item in reusable(preview, store).items() if isinstance(item, Kept)
     }
     rows = []
     for item in outcome.plan.shots:

@@ -12,22 +12,28 @@ from typing import Any
 from farm import __version__, parts
 from farm.clock import SystemClock
 from farm.config import FarmConf
-from farm.errors import BadInput
+from farm.errors import BadInput, FarmError
 from farm.films import put_json
-from farm.ledger import Blobs, Commits, reusable
+from farm.limits import Limits
 from farm.order import Order, order_record
 from farm.plan.plan import Plan, estimate
-from farm.ports import BlobStore, Commit
+from farm.ports import BlobStore
 from farm.progress import observer_for, time_text
+from farm.renderlog import encode_rows, render_rows
 from farm.report import film_report, outcome_json, plan_json, unseen
-from farm.run import Driver, Limits, Outcome
+from farm.run import Driver, Outcome
 from farm.script.takes import FilmTakes, encode
+from farm.snapshot import Kept, read_snapshot
+from farm.stock import reusable
+from farm.webhook import Webhook, film_event
+
+HOOK_S = 30.0  # for what is told to be delivered
 
 
 def done_tasks(store: BlobStore, plan: Plan) -> frozenset[str]:
     """The tasks of a plan that need not be done again."""
-    found = reusable(plan, Blobs(store), Commits(store))
-    return frozenset(task for task, commit in found if isinstance(commit, Commit))
+    found = reusable(plan, store, read_snapshot(store, plan.film), now=SystemClock().now())
+    return frozenset(task for task, item in found.items() if isinstance(item, Kept))
 
 
 def make(
@@ -38,29 +44,32 @@ def make(
     Returns the object that `--json` prints, and the outcome. Raises what `Driver.render` does.
     """
     stop = threading.Event()
-    _heed_signals(stop)
+    heed_signals(stop)
     observer = observer_for(sys.stderr)
-    store = parts.patient(conf, store, observer.say, stop.is_set)
-    records = {
-        "order": order_record(order, store),
-        "plan": plan_json(plan, frozenset(), estimate(plan)),
-        "lock": {"weights": plan.settings.weights.identity, "versions": versions()},
-        **({"takes": encode(takes)} if takes else {}),
-    }
+    hook = Webhook.from_environment(observer.say)
+    store, clock = parts.patient(conf, store, observer.say, stop.is_set), SystemClock()
     driver = Driver(
         plan,
         store=store,
-        clock=SystemClock(),
+        clock=clock,
         observer=observer,
         stopped=stop.is_set,
-        records=records,
+        records=film_records(store, order, takes, plan),
         limits=limits_of(conf),
     )
+    state, message = "failed", ""
     try:
-        outcome = driver.render(lambda: parts.start_workers(conf, plan.settings.weights, stop.is_set))
+        outcome = driver.render(lambda: parts.start_workers(conf, [plan.settings.weights], stop.is_set))
+        conclude(store, outcome)
+        state = "done"
+    except FarmError as error:
+        message = str(error)
+        raise
     finally:
         observer.close()
-    put_json(store, f"films/{plan.film}/report.json", film_report(outcome, versions()))
+        if hook is not None:
+            hook.send(film_event(driver.outcome(), state=state, message=message, at=clock.now()))
+            hook.close(HOOK_S)
     result = outcome_json(outcome)
     for line in unseen(outcome):
         print(line, file=sys.stderr)
@@ -70,6 +79,23 @@ def make(
         file=sys.stderr,
     )
     return result, outcome
+
+
+def film_records(store: BlobStore, order: Order, takes: FilmTakes, plan: Plan) -> dict[str, dict[str, Any]]:
+    """What is written beside a film when its rendering begins, by name."""
+    return {
+        "order": order_record(order, store),
+        "plan": plan_json(plan, frozenset(), estimate(plan)),
+        "lock": {"weights": plan.settings.weights.identity, "versions": versions()},
+        **({"takes": encode(takes)} if takes else {}),
+    }
+
+
+def conclude(store: BlobStore, outcome: Outcome) -> None:
+    """Write a finished film's report and its render log."""
+    folder = f"films/{outcome.plan.film}"
+    put_json(store, f"{folder}/report.json", film_report(outcome, versions()))
+    store.put(f"{folder}/render.parquet", encode_rows(render_rows(outcome)))
 
 
 def limits_of(conf: FarmConf) -> Limits:
@@ -86,7 +112,7 @@ def limits_of(conf: FarmConf) -> Limits:
     )
 
 
-def _heed_signals(stop: threading.Event) -> None:
+def heed_signals(stop: threading.Event) -> None:
     """SIGINT and SIGTERM ask to stop in order; a second one does not wait for that."""
 
     def ask(number: int, _: object) -> None:
@@ -99,8 +125,14 @@ def _heed_signals(stop: threading.Event) -> None:
 
 def confirm(args: argparse.Namespace, conf: FarmConf, store: BlobStore, plan: Plan) -> None:
     """Ask before a render that may take longer than the configured minutes. Raises BadInput for a no."""
+    if conf.ask_above_minutes is not None and not args.yes:
+        agree(args, conf, estimate(plan, done_tasks(store, plan)).seconds)
+
+
+def agree(args: argparse.Namespace, conf: FarmConf, seconds: float) -> None:
+    """Ask before what is estimated to take longer than the configured minutes. Raises BadInput for a no."""
     most = conf.ask_above_minutes
-    if most is None or args.yes or (seconds := estimate(plan, done_tasks(store, plan)).seconds) <= most * 60:
+    if most is None or args.yes or seconds <= most * 60:
         return
     about = f"this will take about {time_text(seconds)}, more than ask_above_minutes={most:g}"
     if not sys.stdin.isatty():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from farm.errors import FarmError, Interrupted
+from farm.errors import CorruptBlob, FarmError, Interrupted
 from farm.films import publish, put_json
 from farm.heartbeat import Heartbeat
 from farm.inbox import Inbox, Message
@@ -15,7 +15,8 @@ from farm.job import events
 from farm.job.leasing import Command, Halt, Run
 from farm.job.machine import CANCELLED, next_wake, step
 from farm.job.state import State, begin
-from farm.ledger import Blobs, Commits, Journal, reusable
+from farm.ledger import Journal
+from farm.limits import KEPT, NO_LIMITS, Limits, Watch
 from farm.plan.plan import Plan, Task
 from farm.ports import (
     AttemptDone,
@@ -30,13 +31,10 @@ from farm.ports import (
     WorkerLeaves,
     WorkerLost,
 )
+from farm.stock import Stock
 
 POLL_S = 1.0
-TOUCH_AFTER_S = 3 * 86400.0  # well before a collection takes anything (farm/garbage.py)
-NO_WORKER_S = 180.0  # for the first worker to come up
-POOL_AWAY_S = 3600.0  # for one to come back where there were some: spot machines do
 ASKED = "stopped"
-KEPT = "everything committed is kept: the same command goes on"
 GRACE_S = 15.0  # for what runs to be finished when asked to stop, of the 30 s that clusters grant
 
 
@@ -68,15 +66,6 @@ class Outcome:
     failures: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """Seconds: of one attempt at a task, in which nothing is finished, and of a whole run."""
-
-    task_s: float | None = None
-    stall_s: float | None = None
-    run_s: float | None = None
-
-
 class Driver:
     """Renders one plan. Every event is journalled before what follows from it is done.
 
@@ -92,12 +81,11 @@ class Driver:
         observer: Observer,
         stopped: Callable[[], bool],
         records: Mapping[str, dict[str, Any]] | None = None,
-        limits: Limits = Limits(),
+        limits: Limits = NO_LIMITS,
     ) -> None:
         self.records = records or {}
         self.plan, self.store, self.clock = plan, store, clock
         self.observer, self.stopped = observer, stopped
-        self.blobs, self.commits = Blobs(store), Commits(store)
         self.tasks: dict[str, Task] = {task.id: task for task in plan.tasks}
         self.done: dict[str, Commit] = {}
         self.found: frozenset[str] = frozenset()
@@ -106,13 +94,13 @@ class Driver:
         self.state = begin(plan.tasks)
         self.logs: dict[str, list[str]] = {}
         self.epoch = clock.now() - clock.monotonic()
-        self.alone_since, self.patience_s = clock.monotonic(), NO_WORKER_S
         self.limits = limits
         self.run = uuid.uuid4().hex
         self.asked: list[Message] = []
         self.leased: dict[str, tuple[Lease, float]] = {}  # by worker, with when
         self.stopped_at = 0.0
-        self.begun = self.moved = clock.monotonic()
+        self.begun = clock.monotonic()
+        self.watch = Watch(limits, self.begun)
 
     def render(self, start_workers: Callable[[], Executor]) -> Outcome:
         """Render what is not committed yet, publish the film, and say how it went.
@@ -131,7 +119,7 @@ class Driver:
             self.begin()
             if not self.state.complete:
                 executor = start_workers()
-                self.alone_since = self.moved = self.clock.monotonic()
+                self.watch = Watch(self.limits, self.clock.monotonic())
                 while not self.over:
                     self.asked += inbox.read()
                     self.turn(executor)
@@ -140,6 +128,7 @@ class Driver:
         finally:
             if executor is not None:
                 executor.close()
+            inbox.close()
             heartbeat.release()
         return self.outcome()
 
@@ -152,9 +141,15 @@ class Driver:
 
     def finish(self) -> None:
         """Publish the film. Raises what `render` does where it is not done."""
+        self.stock.keep(self.done, self.state)
         if not self.state.complete:
             raise self._unfinished()
-        publish(self.store, self.plan.film, self.done[self.plan.tasks[-1].id].outputs)
+        try:
+            publish(self.store, self.plan.film, self.done[self.plan.tasks[-1].id].outputs)
+        except FarmError as error:
+            if isinstance(error.__cause__, CorruptBlob):
+                self.stock.forget()  # or the same command would find the film done, and publish it again
+            raise
 
     def outcome(self) -> Outcome:
         """What this run has come to so far."""
@@ -189,8 +184,8 @@ class Driver:
         """Journal what the store holds already: the truth from which this run goes on."""
         now = self._time()
         batch: list[events.Event] = [events.Planned(at=now, plan=self.plan.digest, run=self.run)]
-        before = self.clock.now() - TOUCH_AFTER_S
-        for task, found in reusable(self.plan, self.blobs, self.commits, touch_before=before):
+        self.stock = Stock(self.plan, self.store)
+        for task, found in self.stock.take(self.clock.now()):
             if isinstance(found, Commit):
                 self.done[task] = found
                 batch.append(
@@ -200,6 +195,8 @@ class Driver:
                 batch.append(events.Spoiled(at=now, task=task, generation=found))
         self.found = frozenset(self.done)
         self._apply(batch)
+        if self.stock.due:
+            self.stock.keep(self.done, self.state)
 
     def _apply(self, batch: Sequence[events.Event]) -> list[Command]:
         """Journal a batch of events, then take them in; returns the commands."""
@@ -225,6 +222,9 @@ class Driver:
             self.done[event.task] = commit
             if event.task in self.found:  # and then spoiled
                 self.found -= {event.task}
+            self.stock.add(event.task, commit, self.clock.now())
+            if self.stock.due:
+                self.stock.keep(self.done, self.state)
 
     def turn(self, executor: Executor) -> None:
         """Wait for news, take it in, and do what follows from it.
@@ -235,7 +235,12 @@ class Driver:
         timeout = POLL_S if wake is None else min(POLL_S, max(0.01, wake - self._time()))
         reports = executor.poll(timeout)
         now = self._time()
-        batch: list[events.Event] = [*self._orders(now), *map(self._event, reports), *self._overdue(now)]
+        batch: list[events.Event] = [
+            *self._orders(now),
+            *self.stock.doubt(reports, now),
+            *map(self._event, reports),
+            *self._overdue(now),
+        ]
         for command in self._apply(batch or [events.Tick(at=now)]):
             if isinstance(command, Halt):
                 executor.stop(command.worker)
@@ -253,13 +258,10 @@ class Driver:
         batch: list[events.Event] = [message.event(now) for message in self.asked]
         self.asked.clear()
         if self.state.stopping is None:
-            most = self.limits.run_s
             if self.stopped():
                 batch.append(events.Stopping(at=now, reason=ASKED))
-            elif most is not None and self.clock.monotonic() - self.begun > most:
-                batch.append(
-                    events.Stopping(at=now, reason=f"stopped after {most / 3600:g} hours (limits.hours)")
-                )
+            elif self.watch.is_over(self.clock.monotonic()):
+                batch.append(events.Stopping(at=now, reason=self.watch.over))
             if any(isinstance(event, events.Stopping | events.Cancelled) for event in batch):
                 self.stopped_at = self.clock.monotonic()
         return batch
@@ -280,21 +282,11 @@ class Driver:
         ]
 
     def _heed_limits(self) -> None:
-        """Raises FarmError where workers, progress or the end were waited for long enough."""
+        """Raises FarmError where workers or progress were waited for long enough."""
         now = self.clock.monotonic()
-        if self.state.workers:
-            self.alone_since, self.patience_s = now, POOL_AWAY_S
         if self.state.paused or self.state.stopping is not None:
-            self.moved = now
-        elif now - self.alone_since > self.patience_s:
-            raise FarmError(self._nobody())
-        elif (most := self.limits.stall_s) is not None and now - self.moved > most:
-            raise FarmError(f"nothing was finished for {most / 60:g} minutes (limits.stall_minutes); {KEPT}")
-
-    def _nobody(self) -> str:
-        if self.patience_s == NO_WORKER_S:
-            return f"no worker has come up for {NO_WORKER_S:.0f} seconds: see `farm doctor`"
-        return f"all workers were lost, and none has come back for {POOL_AWAY_S / 60:.0f} minutes; {KEPT}"
+            self.watch.progress(now)
+        self.watch.check(now, workers=bool(self.state.workers) or self.state.stopping is not None)
 
     def _unfinished(self) -> FarmError:
         if self.state.stopping is not None:
@@ -315,7 +307,7 @@ class Driver:
                 return events.Left(at=now, worker=report.worker)
             case AttemptDone():
                 self._returned(report)
-                self.moved = self.clock.monotonic()
+                self.watch.progress(self.clock.monotonic())
                 commit = report.commit
                 self.arrived[report.task, report.attempt] = commit
                 self._log(report, f"done in {commit.seconds} s")

@@ -150,7 +150,7 @@ def farm(plan: Plan, overrides: Sequence[str], where: str | None) -> float:
     with tempfile.TemporaryDirectory(prefix="longtake-bench-", dir=where) as folder:
         conf = config.load([*overrides, f"store.root={folder}"])
         config.check(conf)
-        start = functools.partial(parts.start_workers, conf, plan.settings.weights, lambda: False)
+        start = functools.partial(parts.start_workers, conf, [plan.settings.weights], lambda: False)
         return drive(plan, Path(folder), start, ("denoise",))
 
 

@@ -20,15 +20,19 @@ from farm.errors import CorruptBlob, FarmError
 from farm.inbox import Message
 from farm.job.machine import step
 from farm.job.state import Phase, begin
-from farm.ledger import Blobs, Commits, Journal, reusable
+from farm.ledger import Blobs, Journal
+from farm.limits import Limits
 from farm.plan.plan import make_plan
-from farm.ports import AttemptDone, Commit, Lease, Report, WorkerJoined, WorkerLeaves, WorkerLost
-from farm.run import Driver, Limits, last_run
+from farm.ports import AttemptDone, Lease, Report, WorkerJoined, WorkerLeaves, WorkerLost
+from farm.run import Driver, last_run
+from farm.snapshot import Kept, snapshot_key
+from farm.stock import reusable
 from farm.store.memory import MemoryStore
 from farm.worker import Worker
 
 PLAN = make_plan("film", shots(shot("1", 60), shot("2", 40)), make_settings())
 CALM = undisturbed(PLAN)
+SNAPSHOT = snapshot_key("film")
 
 
 class Killed(BaseException):
@@ -144,6 +148,7 @@ class Histories(RuleBasedStateMachine):
         self.damaged: dict[str, bytes] = {}  # what it was before
         self.accepted: dict[str, tuple[tuple[str, ...], str]] = {}
         self.born = self.runs = 0
+        self.old: bytes | None = None
 
     # What can happen.
 
@@ -276,6 +281,20 @@ class Histories(RuleBasedStateMachine):
             self.store._objects[key] = bytes(len(whole)) if how == "altered" else whole[:-1]
         self.damaged.setdefault(key.removeprefix("blobs/"), whole)
 
+    @rule()
+    def keep_a_snapshot(self) -> None:
+        self.old = self.store._objects.get(SNAPSHOT)
+
+    @rule(how=st.sampled_from(["an old one", "half", "none"]))
+    def have_another_snapshot(self, how: str) -> None:
+        """One that a driver which woke too late wrote over it, one that is damaged, or none."""
+        there = self.store._objects.get(SNAPSHOT, b"")
+        found = {"an old one": self.old, "half": there[: len(there) // 2], "none": None}[how]
+        if found is not None:
+            self.store.put(SNAPSHOT, found)
+        elif how == "none":
+            self.store.delete(SNAPSHOT)
+
     @precondition(lambda self: self.driver is not None)
     @rule(calls=st.integers(0, 6), after=st.booleans())
     def kill_the_driver(self, calls: int, after: bool) -> None:
@@ -342,7 +361,10 @@ class Histories(RuleBasedStateMachine):
 
     @invariant()
     def what_counts_is_one_and_the_same(self) -> None:
-        """A task's commit that was taken counts for good, unless it or what it was made from was damaged."""
+        """A task's commit that was taken counts for good, unless it or what it was made from was damaged.
+
+        An old snapshot can name what was damaged in its place, until somebody wants to consume it.
+        """
         if self.driver is None:
             return
         for task, commit in self.driver.done.items():
@@ -351,7 +373,8 @@ class Histories(RuleBasedStateMachine):
             made = (commit.inputs, commit.main.sha256)
             before = self.accepted.setdefault(task, made)
             if before != made:
-                assert before[1] in self.damaged or before[0] != commit.inputs, f"{task} was replaced"
+                damaged = before[1] in self.damaged or made[1] in self.damaged
+                assert damaged or before[0] != commit.inputs, f"{task} was replaced"
                 self.accepted[task] = made
 
     @invariant()
@@ -375,10 +398,22 @@ class Histories(RuleBasedStateMachine):
             assert self.driver.state.running == len(live)
 
     def teardown(self) -> None:
-        """In peace the film comes out, the same bytes or what its commits say; then nothing is left to do."""
+        """In peace the film comes out, the same bytes or what its commits say; then nothing is left to do.
+
+        So with its snapshot. Without it nothing is taken on trust, and what is gone behind the film is made
+        again; that must come out alike.
+        """
         if not hasattr(self, "store"):
             return
         self.bury()
+        self.render_in_peace()
+        self.store.delete(SNAPSHOT)
+        self.render_in_peace()
+        found = reusable(PLAN, self.store)
+        assert len(found) == len(PLAN.tasks)
+        assert all(isinstance(item, Kept) for item in found.values())
+
+    def render_in_peace(self) -> None:
         for _ in range(3):  # a film that was damaged where it lies is noticed when it is published
             self.driver = make_driver(PLAN, self.store, clock=self.clock)
             try:
@@ -387,23 +422,26 @@ class Histories(RuleBasedStateMachine):
             except FarmError as error:
                 assert "the same command makes it again" in str(error)
         self.what_counts_is_one_and_the_same()
-        before = film_of(self.store)
+        film = film_of(self.store)
         if not self.model.mood:
-            assert before == CALM
-        found = dict(reusable(PLAN, Blobs(self.store), Commits(self.store)))
-        assert len(found) == len(PLAN.tasks)
-        assert all(isinstance(commit, Commit) for commit in found.values())
+            assert film == CALM
         # A shot may have been damaged after it was last read: the film holds it as it was.
-        shots = [found[f"finish/{name}"].main for name in ("1", "2")]
-        assert before == b"\n".join(self.damaged.get(ref.sha256, self.store.get(ref.key)) for ref in shots)
+        shots = [self.driver.done[f"finish/{name}"].main for name in ("1", "2")]
+        assert film == b"\n".join(self.damaged.get(ref.sha256) or self.store.get(ref.key) for ref in shots)
         assert make_driver(PLAN, self.store, clock=self.clock).render(nobody).rendered == 0
-        assert film_of(self.store) == before
+        assert film_of(self.store) == film
 
 
 @pytest.fixture(autouse=True)
 def no_beats(monkeypatch: pytest.MonkeyPatch) -> None:
     """No thread beats while a history goes on."""
     monkeypatch.setattr("farm.heartbeat.BEAT_S", 3600.0)
+
+
+@pytest.fixture(autouse=True)
+def many_snapshots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that histories of a few tasks have some."""
+    monkeypatch.setattr("farm.stock.EVERY", 2)
 
 
 def run(histories: int) -> None:

@@ -8,9 +8,11 @@ from helpers import FakePool, make_driver, make_worker, shot, shots
 
 from farm.errors import AnotherDriver, CorruptBlob, StoreError
 from farm.job.events import Joined, Tick
-from farm.ledger import Blobs, Commits, Journal, reusable
+from farm.ledger import Blobs, Commits, Journal
 from farm.plan.plan import make_plan
 from farm.ports import BlobRef, Commit
+from farm.snapshot import Kept
+from farm.stock import reusable
 from farm.store.memory import MemoryStore
 
 
@@ -56,7 +58,9 @@ def test_a_commit_made_from_other_inputs_opens_the_next_generation(store: Memory
     commits.write(commit(inputs=("old",)))
     made = commits.write(commit(inputs=("new",)))
     assert made.generation == 1
-    assert {key: newest for key, (newest, _) in commits.latest().items()} == {"k": 1}
+    store.put("commits/other/000004", b"x")
+    assert {key: newest for key, (newest, _) in commits.latest().items()} == {"k": 1, "other": 4}
+    assert {key: newest for key, (newest, _) in commits.latest("k").items()} == {"k": 1}
 
 
 def test_a_commit_whose_outputs_are_gone_does_not_count(store: MemoryStore) -> None:
@@ -97,18 +101,17 @@ def test_a_taken_number_stops_the_older_driver(store: MemoryStore) -> None:
 def test_only_whole_unbroken_work_is_reused(store: MemoryStore) -> None:
     plan = make_plan("film", shots(shot("1", 60)), make_settings())
     make_driver(plan, store).render(lambda: FakePool(make_worker(store)))
-    blobs, commits = Blobs(store), Commits(store)
-    found = dict(reusable(plan, blobs, commits))
-    assert all(isinstance(item, Commit) for item in found.values())
-    assert len(found) == len(plan.tasks)
+    found = reusable(plan, store)
+    assert all(isinstance(item, Kept) for item in found.values())
+    assert list(found) == [task.id for task in plan.tasks]
     # A lost blob spoils its commit; what hangs on it has nothing to stand on any more.
     gone = found["denoise/1/1"]
-    assert isinstance(gone, Commit)
-    store.delete(gone.main.key)
-    found = dict(reusable(plan, blobs, commits))
+    assert isinstance(gone, Kept)
+    store.delete(gone.commit.main.key)
+    found = reusable(plan, store)
     assert found["denoise/1/1"] == 0
-    assert isinstance(found["denoise/1/0"], Commit)
-    assert not any(isinstance(found.get(task), Commit) for task in ("denoise/1/2", "finish/1", "stitch"))
+    assert isinstance(found["denoise/1/0"], Kept)
+    assert not any(isinstance(found.get(task), Kept) for task in ("denoise/1/2", "finish/1", "stitch"))
 
 
 def test_other_settings_reuse_nothing_that_they_change(store: MemoryStore) -> None:
@@ -116,5 +119,5 @@ def test_other_settings_reuse_nothing_that_they_change(store: MemoryStore) -> No
     make_driver(plan, store).render(lambda: FakePool(make_worker(store)))
     settings = make_settings()
     other = replace(settings, output=replace(settings.output, crf=30))
-    found = dict(reusable(make_plan("film", shots(shot("1", 60)), other), Blobs(store), Commits(store)))
+    found = reusable(make_plan("film", shots(shot("1", 60)), other), store)
     assert {task.split("/")[0] for task in found} == {"embed", "denoise"}

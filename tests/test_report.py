@@ -64,11 +64,11 @@ def test_status_is_read_off_plan_and_journal(store: MemoryStore) -> None:
     record = {"plan": plan_json(plan, frozenset(), estimate(plan))}
     make_driver(plan, store, records=record).render(lambda: FakePool(make_worker(store)))
     assert list_films(store) == ["film"]
-    status = film_status(store, "film", FakeClock())
+    status = film_status(store, "film", running=False)
     assert (status["state"], status["done"], status["segments"]) == ("done", 4, 4)
     assert status_text(status).startswith("film: done, 4 of 4 segments")
     for info in list(store.list("films/film/journal/"))[-2:]:
         store.delete(info.key)
-    status = film_status(store, "film", FakeClock())
+    status = film_status(store, "film", running=False)
     assert status["state"] == "stopped"
     assert "shot 1" in status_text(status)

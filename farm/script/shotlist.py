@@ -20,13 +20,13 @@ from __future__ import annotations
 import json
 import re
 from fractions import Fraction
-from typing import Any
 
 import yaml
 
 from farm.errors import BadInput, suggest
 from farm.script.durations import action_seconds, check_seconds, parse_seconds
 from farm.script.model import CONTINUITIES, Member, Shot, ShotList, Source, check_shots
+from farm.script.nodes import compose, fields_of
 from farm.timebase import frames_in
 
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,31}")
@@ -35,55 +35,7 @@ _PAIR = re.compile(r"(?<!\\)\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _FILM_KEYS = {"title", "style", "negative", "cast", "shots"}
 SHOT_KEYS = {"id", "scene", "prompt", "duration", "frames", "camera", "seed", "continuity"}
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_MAX_DEPTH = 20
 _MAX_PROMPT = 4000
-
-
-def _compose(text: str, file: str) -> yaml.Node:
-    """Parse to nodes, refusing what could grow: aliases, tags, deep nesting."""
-    depth = 0
-    try:
-        for event in yaml.parse(text, Loader=_LOADER):
-            line = event.start_mark.line + 1 if event.start_mark else 1
-            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                raise BadInput(
-                    f"{file}, line {line}: anchors and aliases (& and *) are not taken: write it out"
-                )
-            if isinstance(event, yaml.CollectionStartEvent):
-                depth += 1
-            elif isinstance(event, yaml.CollectionEndEvent):
-                depth -= 1
-            if depth > _MAX_DEPTH:
-                raise BadInput(f"{file}, line {line}: nested more than {_MAX_DEPTH} deep")
-        node = yaml.compose(text, Loader=_LOADER)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "cannot be read"
-        raise BadInput(f"{file}{where}: not valid YAML: {problem}") from error
-    if node is None:
-        raise BadInput(f"{file}: the file is empty: write `shots:` with at least one shot")
-    return node
-
-
-def _fields(node: yaml.Node, known: set[str], file: str, what: str) -> dict[str, yaml.Node]:
-    line = node.start_mark.line + 1
-    if not isinstance(node, yaml.MappingNode):
-        raise BadInput(f"{file}, line {line}: {what} must be a mapping of keys, such as `prompt: …`")
-    fields: dict[str, yaml.Node] = {}
-    for key, value in node.value:
-        line = key.start_mark.line + 1
-        if not isinstance(key, yaml.ScalarNode):
-            raise BadInput(f"{file}, line {line}: keys must be plain words")
-        name = key.value
-        if name not in known:
-            raise BadInput(f"{file}, line {line}: {what} takes no key {name!r}: {suggest(name, known)}")
-        if name in fields:
-            raise BadInput(f"{file}, line {line}: {name!r} is given twice")
-        if value.tag != "tag:yaml.org,2002:null":  # `seed:` with nothing behind it is not given
-            fields[name] = value
-    return fields
 
 
 class ShotReader:
@@ -145,7 +97,7 @@ class ShotReader:
         return tuple(members.values())
 
     def shot(self, node: yaml.Node, index: int) -> Shot:
-        fields = _fields(node, SHOT_KEYS, self.file, "a shot")
+        fields = fields_of(node, SHOT_KEYS, self.file, "a shot", "prompt: …")
         source = self.source(node)
         if "prompt" not in fields:
             raise BadInput(f"{source}: the shot has no prompt: say what is seen")
@@ -193,7 +145,8 @@ def read_shot_list(text: str, file: str, rate: Fraction, *, is_json: bool) -> Sh
             raise BadInput(f"{file}{where}: not valid JSON: {problem}") from error
         # JSON is YAML but for tabs, which are only white space there (a JSON string holds none).
         text = _PAIR.sub(lambda match: json.loads(f'"{match[0]}"'), text.replace("\t", " "))
-    film = _fields(_compose(text, file), _FILM_KEYS, file, "a shot list")
+    begun = compose(text, file, "`shots:` with at least one shot")
+    film = fields_of(begun, _FILM_KEYS, file, "a shot list", "prompt: …")
     if "shots" not in film:
         raise BadInput(f"{file}: there is no `shots:` in it: list at least one shot")
     node = film["shots"]

@@ -1,5 +1,5 @@
-"""The embedded store: a folder. `films/<film>/x` is `<root>/<film>/x`, where people look for it;
-everything else lives under `<root>/.longtake/`.
+"""The embedded store: a folder. `films/<film>/x` is `<root>/<film>/x`, and `nights/<night>/x` is
+`<root>/nights/<night>/x`, where people look for them; everything else lives under `<root>/.longtake/`.
 
 A write is a temporary file, flushed to the disk, then moved into place: a rename for what may be
 replaced, a hard link for what must be created once, since a rename is not exclusive and a link is.
@@ -21,7 +21,7 @@ from farm.errors import BadInput, NotFound, StoreError
 from farm.ports import ObjectInfo
 from farm.store.keys import PART, check_key, check_prefix
 
-_HIDDEN = ".longtake"
+_HIDDEN, _NIGHTS = ".longtake", "nights"
 
 
 class DirectoryStore:
@@ -49,6 +49,8 @@ class DirectoryStore:
         parts = check_key(key)
         if parts[0] == "films" and len(parts) > 2:
             return self.root.joinpath(*parts[1:])
+        if parts[0] == _NIGHTS:
+            return self.root.joinpath(*parts)
         return self.root.joinpath(_HIDDEN, *parts)
 
     def _temporary(self, source: bytes | Path) -> Path:
@@ -116,11 +118,15 @@ class DirectoryStore:
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         parts = check_prefix(prefix)
         found: list[ObjectInfo] = []
-        # Films lie beside the hidden folder, everything else in it: walk what the prefix can mean.
+        # Films and nights lie beside the hidden folder, everything else in it: walk what the prefix can mean.
         if not parts or parts[0] == "films":
             found += _walk(self.root.joinpath(*parts[1:]), "/".join(["films", *parts[1:], ""]))
-        if not parts or parts[0] != "films":
+        if not parts or parts[0] == _NIGHTS:
+            found += _walk(self.root.joinpath(_NIGHTS, *parts[1:]), "/".join([_NIGHTS, *parts[1:], ""]))
+        if not parts or parts[0] not in ("films", _NIGHTS):
             found += _walk(self.root.joinpath(_HIDDEN, *parts), "/".join([*parts, ""]) if parts else "")
+        # What lies in the folder of nights is no film.
+        found = [info for info in found if not info.key.startswith(f"films/{_NIGHTS}/")]
         matching = (info for info in found if info.key.startswith(prefix))
         yield from sorted(matching, key=lambda info: info.key)
 

@@ -7,6 +7,7 @@ driver waits at its own journal.
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -23,8 +24,9 @@ T = TypeVar("T")
 class PatientStore:
     """A BlobStore over another one, which waits up to `patience_s` while that one is away.
 
-    `tell` is told, in a sentence, when waiting begins and when it ends. Every call raises StoreAway when
-    the patience is at its end, and Interrupted within a second of `stopped()` turning true.
+    `tell` is told, in a sentence, when waiting begins and when it ends, however many threads wait. Every
+    call raises StoreAway when the patience is at its end, and Interrupted within a second of `stopped()`
+    turning true.
     """
 
     def __init__(
@@ -39,6 +41,8 @@ class PatientStore:
         self.store, self.clock, self.patience_s = store, clock, patience_s
         self.tell, self.stopped = tell, stopped
         self.given_up = False  # then nothing waits anew, for those who only tidy up
+        self.told = False  # that it is away
+        self.lock = threading.Lock()
 
     def _wait_for(self, call: Callable[[], T]) -> T:
         since: float | None = None
@@ -60,16 +64,23 @@ class PatientStore:
 
     def _is_back(self, since: float | None) -> None:
         self.given_up = False
-        if since is not None:
+        if since is not None and self._turns(to=False):
             self.tell(f"the store is back after {self.clock.monotonic() - since:.0f} s")
+
+    def _turns(self, *, to: bool) -> bool:
+        """Whether it is news that the store is away, or back."""
+        with self.lock:
+            news, self.told = self.told is not to, to
+        return news
 
     def _still_away(self, error: StoreAway, since: float | None) -> float:
         """Return since when it is away; raise when it has been waited for long enough."""
         now = self.clock.monotonic()
         if since is None and not self.given_up:
-            self.tell(f"{error}; waiting until it is back")
+            if self._turns(to=True):
+                self.tell(f"{error}; waiting until it is back")
         elif self.given_up or (since is not None and now - since >= self.patience_s):
-            self.given_up = True
+            self.given_up, self.told = True, False
             raise StoreAway(
                 f"{error}; it was waited for {self.patience_s / 60:g} minutes (store.patience_minutes); "
                 "the same command goes on when it is back"

@@ -1,0 +1,318 @@
+"""A night: many films through one pool of workers, each with a driver of its own.
+
+Every film keeps its own books and its own journal, as if it were rendered alone. The night lends workers to
+them, a task at a time, and takes them back. What goes wrong with one film ends that film and no other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from farm.errors import FarmError, Interrupted
+from farm.heartbeat import Heartbeat
+from farm.inbox import Inbox
+from farm.job.leasing import MAX_FAULTS, wants
+from farm.job.machine import CANCELLED, next_wake
+from farm.job.sharing import Candidate, choose
+from farm.limits import KEPT, Limits, Watch
+from farm.ports import (
+    AttemptDone,
+    AttemptFailed,
+    BlobStore,
+    Clock,
+    Executor,
+    Lease,
+    Report,
+    WorkerJoined,
+    WorkerLeaves,
+    WorkerLost,
+)
+from farm.run import POLL_S, Driver, Outcome
+
+LEAVING_S = 60.0  # for a worker to leave off what it runs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilmEnd:
+    """What became of a film: "done", "failed", "cancelled" or "stopped", and why it is not done.
+
+    `began` and `ended` are seconds since the epoch; a film that no worker was needed for ended as it began.
+    """
+
+    outcome: Outcome
+    state: str
+    reason: str
+    began: float
+    ended: float
+
+
+class _Share:
+    """A film's Executor: the workers that are lent to it."""
+
+    def __init__(self, night: Night, pool: Executor) -> None:
+        self.night, self.pool = night, pool
+        self.news: list[Report] = []
+
+    def start(self, lease: Lease) -> None:
+        self.night.running[lease.worker] = lease
+        self.pool.start(lease)
+
+    def stop(self, worker: str) -> None:
+        self.pool.stop(worker)
+
+    def replace(self, worker: str) -> None:
+        self.night.forget(worker)
+        self.pool.replace(worker)
+
+    def poll(self, timeout: float) -> Sequence[Report]:
+        found, self.news = self.news, []
+        return found
+
+    def close(self) -> None:
+        """The workers are the night's."""
+
+
+@dataclass(slots=True)
+class _Screen:
+    """One film of the night while it is rendered."""
+
+    driver: Driver
+    share: _Share | None = None
+    began: float | None = None
+    served: float = 0.0  # when it last had a worker, on the monotonic clock
+    lent: set[str] = field(default_factory=set)
+    end: FilmEnd | None = None
+
+    @property
+    def film(self) -> str:
+        return self.driver.plan.film
+
+
+class Night:
+    """Renders films, given in their order, each driver with the priority its state says.
+
+    `stopped` says why the night is to end now, if it is. `told` is called with what became of a film as
+    soon as that is known.
+    """
+
+    def __init__(
+        self,
+        drivers: Sequence[Driver],
+        *,
+        name: str,
+        store: BlobStore,
+        clock: Clock,
+        limits: Limits,
+        stopped: Callable[[], str | None],
+        told: Callable[[FilmEnd], None],
+    ) -> None:
+        self.screens = {driver.plan.film: _Screen(driver=driver) for driver in drivers}
+        self.name, self.store, self.clock = name, store, clock
+        self.limits, self.stopped, self.told = limits, stopped, told
+        self.closing: str | None = None  # why the night ends early
+        self.free: list[str] = []
+        self.owner: dict[str, _Screen] = {}
+        self.running: dict[str, Lease] = {}
+        self.warm: dict[str, str] = {}  # worker -> the weights of the film it last worked for
+        self.faults: dict[str, dict[str, set[tuple[str, str]]]] = {}
+
+    def render(self, start_workers: Callable[[], Executor]) -> list[FilmEnd]:
+        """Render all films, and say what became of each, in their order.
+
+        Raises AnotherDriver, before anything is done, where one of them is being rendered already.
+        """
+        run = uuid.uuid4().hex
+        for screen in self.screens.values():
+            screen.driver.run = run
+            screen.driver.stopped = lambda: self.closing is not None
+        heartbeat = Heartbeat(self.store, run, list(self.screens), at=f"nights/{self.name}/driver.json")
+        heartbeat.take(self.clock)
+        inbox = Inbox(self.store, self.clock, dict.fromkeys(self.screens, run))
+        try:
+            for screen in self.screens.values():
+                self._guarded(screen, screen.driver.begin)
+                if screen.end is None and screen.driver.over:
+                    self._close(screen)
+            if self._open():
+                self._work(inbox, start_workers)
+        finally:
+            inbox.close()
+            heartbeat.release()
+        return [screen.end for screen in self.screens.values() if screen.end is not None]
+
+    def forget(self, worker: str) -> _Screen | None:
+        """A worker is no more. Returns the film that had it."""
+        with contextlib.suppress(ValueError):
+            self.free.remove(worker)
+        for books in (self.running, self.warm, self.faults):
+            books.pop(worker, None)
+        screen = self.owner.pop(worker, None)
+        if screen is not None:
+            screen.lent.discard(worker)
+        return screen
+
+    def _open(self) -> list[_Screen]:
+        return [screen for screen in self.screens.values() if screen.end is None]
+
+    def _work(self, inbox: Inbox, start_workers: Callable[[], Executor]) -> None:
+        executor: Executor | None = None
+        try:
+            executor = start_workers()
+            now = self.clock.monotonic()
+            watch = Watch(self.limits, now)
+            for screen in self.screens.values():
+                screen.share, screen.served = _Share(self, executor), now
+            while self._open():
+                for message in inbox.read():
+                    self.screens[message.film].driver.asked.append(message)
+                self._turn(executor, watch)
+                self._reclaim(executor)
+                self._heed(watch)
+        except FarmError as error:  # the workers or the store of all films
+            for screen in self._open():
+                self._close(screen, error)
+        finally:
+            if executor is not None:
+                executor.close()
+
+    def _turn(self, executor: Executor, watch: Watch) -> None:
+        wakes = [wake for screen in self._open() if (wake := next_wake(screen.driver.state)) is not None]
+        timeout = min([POLL_S, *(max(0.01, wake - self.clock.now()) for wake in wakes)])
+        for report in executor.poll(timeout):
+            if isinstance(report, AttemptDone):
+                watch.progress(self.clock.monotonic())
+            self._take_in(report)
+        for screen in self._open():
+            self._turn_film(screen)
+        for worker in list(self.free):
+            self._lend(worker)
+
+    def _take_in(self, report: Report) -> None:
+        """Tell the film whose worker it is, and take the worker back."""
+        worker = report.worker
+        if isinstance(report, WorkerJoined):
+            self.free.append(worker)
+            return
+        if isinstance(report, WorkerLost):
+            screen = self.forget(worker)
+            if screen is not None and screen.share is not None:
+                screen.share.news.append(report)
+            return
+        if isinstance(report, AttemptFailed) and report.fault == "task" and worker in self.running:
+            lease = self.running[worker]
+            failed = self.faults.setdefault(worker, {}).setdefault(lease.kind, set())
+            failed.add((lease.key, lease.task))
+        self.running.pop(worker, None)
+        screen = self.owner.pop(worker, None)
+        if screen is None or screen.share is None:
+            return  # of a lease that was given away
+        screen.lent.discard(worker)
+        screen.served = self.clock.monotonic()
+        self.free.append(worker)
+        screen.share.news += [WorkerLeaves(worker=worker), report]
+
+    def _turn_film(self, screen: _Screen) -> None:
+        share = screen.share
+        assert share is not None
+        self._guarded(screen, lambda: screen.driver.turn(share))
+        if screen.end is None and screen.driver.over:
+            self._close(screen)
+
+    def _lend(self, worker: str) -> None:
+        """Lend a free worker to the film that should have it, if any wants it."""
+        now = self.clock.monotonic()
+        barred = frozenset(
+            kind
+            for kind, failed in self.faults.get(worker, {}).items()
+            if len(failed) >= MAX_FAULTS and not self._all_faulty(kind)
+        )
+        candidates = [
+            Candidate(
+                film=screen.film,
+                priority=screen.driver.state.priority,
+                warm=self.warm.get(worker) == screen.driver.plan.settings.weights.identity,
+                waits=0.0 if screen.lent else now - screen.served,
+            )
+            for screen in self._open()
+            if wants(screen.driver.state, worker, barred)
+        ]
+        chosen = choose(candidates)
+        if chosen is None:
+            return
+        screen = self.screens[chosen.film]
+        assert screen.share is not None
+        self.free.remove(worker)
+        self.owner[worker] = screen
+        screen.lent.add(worker)
+        screen.began = screen.began or self.clock.now()
+        self.warm[worker] = screen.driver.plan.settings.weights.identity
+        screen.share.news.append(WorkerJoined(worker=worker, barred=tuple(sorted(barred))))
+        self._turn_film(screen)
+        if worker not in self.running and self.owner.get(worker) is screen:  # it was not needed after all
+            screen.share.news.append(WorkerLeaves(worker=worker))
+            screen.lent.discard(worker)
+            del self.owner[worker]
+            self.free.append(worker)
+
+    def _all_faulty(self, kind: str) -> bool:
+        """Whether a kind fails wherever it is tried: then no worker is to blame."""
+        workers = {*self.free, *self.owner}
+        return all(len(self.faults.get(worker, {}).get(kind, ())) >= MAX_FAULTS for worker in workers)
+
+    def _heed(self, watch: Watch) -> None:
+        now = self.clock.monotonic()
+        screens = self._open()
+        if self.closing is None:
+            self.closing = self.stopped() or (watch.over if watch.is_over(now) else None)
+        if self.closing is not None or all(screen.driver.state.paused for screen in screens):
+            watch.progress(now)
+        watch.check(now, workers=bool(self.free or self.owner) or self.closing is not None)
+
+    def _reclaim(self, executor: Executor) -> None:
+        """Replace workers that do not leave off what they run for a film that is over."""
+        before = self.clock.monotonic() - LEAVING_S
+        for worker, screen in list(self.owner.items()):
+            if screen.end is not None and screen.served < before:
+                self.forget(worker)
+                executor.replace(worker)
+
+    def _guarded(self, screen: _Screen, call: Callable[[], None]) -> None:
+        """Do something for one film; what goes wrong with it ends that film and no other."""
+        try:
+            call()
+        except FarmError as error:
+            self._close(screen, error)
+        except Exception as error:  # a mistake of ours must not cost the other films their night
+            traceback.print_exc()
+            self._close(screen, FarmError(f"{type(error).__name__}: {error}"))
+
+    def _close(self, screen: _Screen, error: FarmError | None = None) -> None:
+        """A film has come to its end; what still runs of it is left off."""
+        driver = screen.driver
+        if error is None:
+            try:
+                driver.finish()
+            except FarmError as unfinished:
+                error = unfinished
+        state, reason = "done" if error is None else "failed", str(error or "")
+        if isinstance(error, Interrupted):
+            state = "cancelled" if driver.state.stopping == CANCELLED else "stopped"
+            if state == "stopped" and self.closing:
+                reason = f"{self.closing}; {KEPT}"
+        for worker in screen.lent:
+            if screen.share is not None:
+                screen.share.stop(worker)
+        screen.served = self.clock.monotonic()
+        now = self.clock.now()
+        screen.end = FilmEnd(
+            outcome=driver.outcome(),
+            state=state,
+            reason=reason,
+            began=screen.began or now,
+            ended=now,
+        )
+        self.told(screen.end)

@@ -1,0 +1,112 @@
+"""The render log of a film: a row for each segment, for whoever works with tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from io import BytesIO
+from typing import Any
+
+from farm.job.events import Failed
+from farm.plan.plan import PlannedShot, take_seed
+from farm.report import joins
+from farm.run import Outcome
+
+
+def render_rows(outcome: Outcome) -> list[dict[str, Any]]:
+    """A row for each segment of each shot, in the film's order; what is not known yet is None.
+
+    `start` and `stop` count frames of the film. `seed` is the one its recipe holds: that of the shot's
+    take. `state` is "done", "failed" or "not made", and `made` tells whether it was done in this run.
+    A seam is the join to the segment before, once the shot is finished. Lost workers are no attempts
+    here: who is lost does not say at what.
+    """
+    film = _Film(outcome)
+    return [row for item in outcome.plan.shots for row in film.rows(item)]
+
+
+class _Film:
+    """What the rows of a film have in common."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self.keys = {task.id: task.key for task in outcome.plan.tasks}
+        self.failed = {task for task, _ in outcome.failures}
+        self.attempts = Counter(event.task for event in outcome.troubles if isinstance(event, Failed))
+
+    def rows(self, item: PlannedShot) -> Iterator[dict[str, Any]]:
+        plan, shot = self.outcome.plan, item.shot
+        seed = take_seed(plan.settings.seed if shot.seed is None else shot.seed, shot.take)
+        seams = self._seams(item)
+        for segment in item.segments:
+            task = segment.task
+            commit = self.outcome.commits.get(task)
+            seam = seams.get(segment.frames.start, {})
+            yield {
+                "film": plan.film,
+                "shot": shot.name,
+                "scene": shot.scene,
+                "segment": segment.id,
+                "prompt": shot.prompt,
+                "seed": seed,
+                "continuity": item.continuity,
+                "start": item.span.start + segment.frames.start,
+                "stop": item.span.start + segment.frames.stop,
+                "key": self.keys[task],
+                "state": "done" if commit else "failed" if task in self.failed else "not made",
+                "made": task in self.outcome.made,
+                "generation": commit.generation if commit else None,
+                "worker": commit.worker if commit else None,
+                "started": datetime.fromtimestamp(commit.started, UTC) if commit else None,
+                "seconds": commit.seconds if commit else None,
+                "failed_attempts": self.attempts[task],
+                "seam_difference": seam.get("difference"),
+                "seam_ratio": seam.get("ratio"),
+            }
+
+    def _seams(self, item: PlannedShot) -> dict[int, dict[str, Any]]:
+        """A finished shot's joins, by the frame within the shot that they come before."""
+        finish = self.outcome.commits.get(item.finish)
+        return {join["frame"]: join for join in joins(item, finish.facts["differences"])} if finish else {}
+
+
+@cache
+def _schema() -> Any:
+    import pyarrow as pa
+
+    text, whole, real = pa.string(), pa.int64(), pa.float64()
+    kinds = {
+        "film": text,
+        "shot": text,
+        "scene": text,
+        "segment": text,
+        "prompt": text,
+        "seed": whole,
+        "continuity": text,
+        "start": whole,
+        "stop": whole,
+        "key": text,
+        "state": text,
+        "made": pa.bool_(),
+        "generation": whole,
+        "worker": text,
+        "started": pa.timestamp("us", tz="UTC"),
+        "seconds": real,
+        "failed_attempts": whole,
+        "seam_difference": real,
+        "seam_ratio": real,
+    }
+    return pa.schema(kinds.items())
+
+
+def encode_rows(rows: Sequence[dict[str, Any]]) -> bytes:
+    """Write rows as Parquet. The columns are the same for every film, and where there are no rows."""
+    # It takes a while to import, and most commands write no log.
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    target = BytesIO()
+    parquet.write_table(pa.Table.from_pylist(list(rows), schema=_schema()), target, compression="zstd")
+    return target.getvalue()

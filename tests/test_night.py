@@ -1,0 +1,325 @@
+"""A night with fake workers: every film its own books, one pool, and none costs another its night."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from conftest import make_settings
+from helpers import FakeClock, FakeModel, FakePool, Quiet, make_worker, nobody, shot, shots
+
+from farm.errors import AnotherDriver, FarmError
+from farm.heartbeat import Heartbeat, alive, run_of
+from farm.inbox import Message, post
+from farm.job.events import Joined, Left
+from farm.ledger import Journal
+from farm.limits import NO_LIMITS, Limits
+from farm.night import FilmEnd, Night
+from farm.plan.plan import Plan, make_plan
+from farm.ports import Report, WorkerJoined, WorkerLost
+from farm.run import Driver
+from farm.store.memory import MemoryStore
+
+
+def plan_of(film: str, *lengths: int, weights: str = "sha256:w") -> Plan:
+    items = (shot(str(index + 1), length, f"{film} {index}") for index, length in enumerate(lengths))
+    return make_plan(film, shots(*items), make_settings(weights=weights))
+
+
+class Film:
+    """A driver of a night, as the tests make them."""
+
+    def __new__(cls, plan: Plan, store: MemoryStore, clock: FakeClock, priority: int = 0, **more) -> Driver:
+        driver = Driver(plan, store=store, clock=clock, observer=Quiet(), stopped=lambda: False, **more)
+        driver.state.priority = priority
+        return driver
+
+
+def night(store: MemoryStore, clock: FakeClock, *drivers: Driver, **more) -> tuple[Night, list[FilmEnd]]:
+    told: list[FilmEnd] = []
+    made = Night(
+        drivers,
+        name="tonight",
+        store=store,
+        clock=clock,
+        limits=more.pop("limits", NO_LIMITS),
+        stopped=more.pop("stopped", lambda: None),
+        told=told.append,
+    )
+    return made, told
+
+
+def film_of(store: MemoryStore, film: str) -> bytes:
+    return store.get(f"films/{film}/film.mp4")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+def test_films_come_out_as_if_each_was_rendered_alone(store: MemoryStore, clock: FakeClock) -> None:
+    plans = [plan_of("a", 120, 40), plan_of("b", 60), plan_of("c", 20, 20, 20)]
+    made, told = night(store, clock, *(Film(plan, store, clock) for plan in plans))
+    pools: list[FakePool] = []
+
+    def start() -> FakePool:
+        pools.append(FakePool(make_worker(store), 3))
+        return pools[0]
+
+    ends = made.render(start)
+    assert [end.state for end in ends] == ["done"] * 3
+    assert sorted(end.outcome.plan.film for end in told) == ["a", "b", "c"]
+    assert len(pools) == 1 and pools[0].closed
+    for plan in plans:
+        alone = MemoryStore()
+        driver = Film(plan, alone, FakeClock())
+        driver.render(lambda alone=alone: FakePool(make_worker(alone)))
+        assert film_of(store, plan.film) == film_of(alone, plan.film)
+    assert not [info.key for info in store.list("") if info.key.endswith("driver.json")]
+
+
+def test_the_more_important_film_is_done_first(store: MemoryStore, clock: FakeClock) -> None:
+    films = [Film(plan_of("a", 200), store, clock), Film(plan_of("b", 200), store, clock, priority=1)]
+    made, told = night(store, clock, *films)
+    made.render(lambda: FakePool(make_worker(store), 1))
+    assert [end.outcome.plan.film for end in told] == ["b", "a"]
+
+
+def test_no_worker_stands_idle_beside_a_film_that_has_work(store: MemoryStore, clock: FakeClock) -> None:
+    """A chained shot keeps one worker busy; the others go to the next film."""
+    made, _ = night(
+        store, clock, Film(plan_of("a", 300), store, clock), Film(plan_of("b", 300), store, clock)
+    )
+    seen: list[set[str]] = []
+
+    class Seen(FakePool):
+        def poll(self, timeout: float) -> Sequence[Report]:
+            seen.append({lease.recipe for lease in self.leases})
+            return super().poll(timeout)
+
+    made.render(lambda: Seen(make_worker(store), 2))
+    both = [leases for leases in seen if len(leases) == 2]
+    assert len(both) > len(seen) / 2
+
+
+def test_a_film_that_fails_costs_the_others_nothing(store: MemoryStore, clock: FakeClock) -> None:
+    model = FakeModel()
+    model.fail = lambda recipe: ValueError("no such colour") if recipe["seed"] == 66 else None
+    bad = make_plan("bad", shots(shot("1", 60, seed=66), shot("2", 20)), make_settings())
+    made, _ = night(
+        store, clock, Film(bad, store, clock, priority=5), Film(plan_of("good", 60), store, clock)
+    )
+    ends = made.render(lambda: FakePool(make_worker(store, model), 2, clock))
+    assert [end.state for end in ends] == ["failed", "done"]
+    assert "no such colour" in ends[0].reason
+    assert ends[0].outcome.failures[0][0].startswith("denoise/1/")
+    assert len(ends[0].outcome.troubles) == 3
+
+
+def test_a_mistake_of_ours_in_one_film_costs_the_others_nothing(
+    store: MemoryStore, clock: FakeClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = Film(plan_of("broken", 60), store, clock)
+    broken._lease = lambda command: 1 / 0
+    made, _ = night(store, clock, broken, Film(plan_of("good", 60), store, clock))
+    ends = made.render(lambda: FakePool(make_worker(store), 2))
+    assert [end.state for end in ends] == ["failed", "done"]
+    assert "ZeroDivisionError" in ends[0].reason
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_what_is_there_needs_no_worker(store: MemoryStore, clock: FakeClock) -> None:
+    plan = plan_of("a", 60)
+    night(store, clock, Film(plan, store, clock))[0].render(lambda: FakePool(make_worker(store)))
+    ends = night(store, clock, Film(plan, store, clock))[0].render(nobody)
+    assert [(end.state, end.outcome.rendered) for end in ends] == [("done", 0)]
+
+
+def test_a_lost_worker_is_lost_by_the_film_that_had_it(store: MemoryStore, clock: FakeClock) -> None:
+    class Mortal(FakePool):
+        killed = False
+
+        def poll(self, timeout: float) -> Sequence[Report]:
+            if self.leases and not self.killed:
+                self.killed = True
+                gone = self.leases.pop().worker
+                return [WorkerLost(worker=gone, reason="killed"), WorkerJoined(worker="new")]
+            return super().poll(timeout)
+
+    made, _ = night(store, clock, Film(plan_of("a", 60), store, clock), Film(plan_of("b", 60), store, clock))
+    ends = made.render(lambda: Mortal(make_worker(store), 2))
+    assert [end.state for end in ends] == ["done", "done"]
+    assert sum(end.outcome.retried for end in ends) == 1
+
+
+def test_the_night_ends_when_it_is_over_and_goes_on_the_next(store: MemoryStore, clock: FakeClock) -> None:
+    plans = [plan_of("a", 200), plan_of("b", 200)]
+    polls = iter(range(100))
+
+    def stopped() -> str | None:
+        return "the night was over at 07:30" if next(polls) > 6 else None
+
+    made, _ = night(store, clock, *(Film(plan, store, clock) for plan in plans), stopped=stopped)
+    ends = made.render(lambda: FakePool(make_worker(store), 2))
+    assert {end.state for end in ends} == {"stopped"}
+    assert all("over at 07:30" in end.reason and "kept" in end.reason for end in ends)
+    before = sum(end.outcome.rendered for end in ends)
+    made, _ = night(store, clock, *(Film(plan, store, clock) for plan in plans))
+    ends = made.render(lambda: FakePool(make_worker(store), 2))
+    assert [end.state for end in ends] == ["done", "done"]
+    assert sum(end.outcome.reused for end in ends) == before > 0
+
+
+def test_films_are_cancelled_paused_and_put_first_from_elsewhere(
+    store: MemoryStore, clock: FakeClock
+) -> None:
+    plans = [plan_of(name, 200) for name in ("a", "b", "c")]
+    made, told = night(store, clock, *(Film(plan, store, clock) for plan in plans))
+
+    class Asking(FakePool):
+        polls = 0
+
+        def poll(self, timeout: float) -> Sequence[Report]:
+            self.polls += 1
+            clock.sleep(3)  # so that the inbox is looked into each time
+
+            def ask(film: str, verb: str, **more) -> None:
+                run = run_of(store, film)
+                assert run is not None
+                post(store, clock, Message(film=film, run=run, verb=verb, **more))
+
+            if self.polls == 1:
+                ask("a", "pause")
+            if self.polls == 3:
+                ask("b", "cancel")
+                ask("c", "priority", priority=3)
+            if told and told[-1].outcome.plan.film == "c":
+                ask("a", "resume")
+            return super().poll(timeout)
+
+    made.render(lambda: Asking(make_worker(store), 1, clock))
+    assert [(end.outcome.plan.film, end.state) for end in told] == [
+        ("b", "cancelled"),
+        ("c", "done"),
+        ("a", "done"),
+    ]
+    assert not list(store.list("control/"))
+
+
+def test_a_worker_on_which_a_kind_fails_is_given_other_work(store: MemoryStore, clock: FakeClock) -> None:
+    """Three tasks fail on one worker, in three films: it decodes no more, and does the rest."""
+    plans = [plan_of(name, 20) for name in "abcdef"]
+    made, _ = night(store, clock, *(Film(plan, store, clock) for plan in plans))
+    good, bad = make_worker(store), make_worker(store)
+    bad.model.decode = lambda *_: (_ for _ in ()).throw(ValueError("this card decodes nothing"))
+    tried: list[str] = []
+
+    class Two(FakePool):
+        def poll(self, timeout: float) -> Sequence[Report]:
+            if not self.news and self.leases:
+                lease = self.leases[-1]
+                self.worker = bad if lease.worker == "w0" else good
+                if self.worker is bad and lease.kind == "finish":
+                    tried.append(lease.task)
+            return super().poll(timeout)
+
+    ends = made.render(lambda: Two(good, 2, clock))
+    assert [end.state for end in ends] == ["done"] * 6
+    assert 1 <= len(tried) <= 3
+    if len(tried) == 3:
+        joined = [
+            event
+            for plan in plans
+            for event in Journal(store, plan.film).read()
+            if isinstance(event, Joined) and event.barred
+        ]
+        assert all(event == Joined(at=event.at, worker="w0", barred=("finish",)) for event in joined)
+
+
+def test_all_workers_are_given_back(store: MemoryStore, clock: FakeClock) -> None:
+    plans = [plan_of("a", 60), plan_of("b", 60)]
+    made, _ = night(store, clock, *(Film(plan, store, clock) for plan in plans))
+    made.render(lambda: FakePool(make_worker(store), 2))
+    assert sorted(made.free) == ["w0", "w1"] and not made.owner and not made.running
+    for plan in plans:
+        events = Journal(store, plan.film).read()
+        assert sum(isinstance(event, Joined) for event in events) == sum(
+            isinstance(event, Left) for event in events
+        )
+
+
+def test_a_film_that_is_being_rendered_is_not_taken(store: MemoryStore, clock: FakeClock) -> None:
+    other = Heartbeat(store, "other", ["b"])
+    other.take(FakeClock())
+    beats = iter(range(100))
+
+    class Watching(FakeClock):
+        def sleep(self, seconds: float) -> None:
+            other._write(next(beats) + 1000)
+
+    plans = [plan_of("a", 60), plan_of("b", 60)]
+    made, _ = night(store, Watching(), *(Film(plan, store, clock) for plan in plans))
+    with pytest.raises(AnotherDriver, match="'b' is being rendered"):
+        made.render(nobody)
+    other.release()
+
+
+def test_all_films_of_a_night_are_alive_by_one_beat(store: MemoryStore, clock: FakeClock) -> None:
+    beat = Heartbeat(store, "run", ["a", "b"], at="nights/tonight/driver.json")
+    beat.take(clock)
+    beats = iter(range(100))
+
+    class Watching(FakeClock):
+        def sleep(self, seconds: float) -> None:
+            beat._write(next(beats) + 1000)
+
+    assert alive(store, ["a", "b", "c"], Watching()) == {"a", "b"}
+    later = Heartbeat(store, "later", ["a"], at="nights/tonight/driver.json")
+    later._write(0)  # a later night of the same name, in which b is not: it writes the same object
+    store.put("films/a/driver.json", b'{"run": "later", "at": "nights/tonight/driver.json"}')
+
+    class Later(FakeClock):
+        def sleep(self, seconds: float) -> None:
+            later._write(next(beats) + 2000)
+
+    assert alive(store, ["a", "b"], Later()) == {"a"}
+    beat.release()
+
+
+def test_a_worker_that_hangs_is_replaced_and_the_film_comes_out(store: MemoryStore, clock: FakeClock) -> None:
+    class Hanging(FakePool):
+        def poll(self, timeout: float) -> Sequence[Report]:
+            clock.sleep(30)
+            self.stuck = [lease for lease in self.leases if lease.worker == "w0"]
+            self.leases = [lease for lease in self.leases if lease.worker != "w0"]
+            found = super().poll(timeout)
+            self.leases += self.stuck
+            return found
+
+    made, _ = night(store, clock, Film(plan_of("a", 60), store, clock, limits=Limits(task_s=100.0)))
+    ends = made.render(lambda: Hanging(make_worker(store), 2, clock))
+    assert [end.state for end in ends] == ["done"]
+    assert ends[0].outcome.retried == 1
+
+
+def test_nothing_finished_for_long_ends_the_night(store: MemoryStore, clock: FakeClock) -> None:
+    class Stuck(FakePool):
+        def poll(self, timeout: float) -> Sequence[Report]:
+            clock.sleep(60)
+            found, self.news = self.news, []
+            return found
+
+    made, _ = night(store, clock, Film(plan_of("a", 60), store, clock), limits=Limits(stall_s=600.0))
+    ends = made.render(lambda: Stuck(make_worker(store), 1, clock))
+    assert [end.state for end in ends] == ["failed"]
+    assert "nothing was finished for 10 minutes" in ends[0].reason
+
+
+def test_no_workers_end_the_night_with_advice(store: MemoryStore, clock: FakeClock) -> None:
+    def start() -> FakePool:
+        raise FarmError("workers cannot start: no such device")
+
+    made, told = night(store, clock, Film(plan_of("a", 60), store, clock))
+    ends = made.render(start)
+    assert ends == told and "no such device" in ends[0].reason
