@@ -73,7 +73,9 @@ def reusable(
                     asked.append((key, needs))
                     names.append(name)
             search.expect(len(asked))
-            for name, answer in zip(names, pool.map(search.find, asked), strict=True):
+            # One alone waits for nobody, as in a shot of many windows.
+            answers = pool.map(search.find, asked) if len(asked) > 1 else map(search.find, asked)
+            for name, answer in zip(names, answers, strict=True):
                 if answer is not None:
                     found[name] = answer
                 if isinstance(answer, Kept):

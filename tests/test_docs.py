@@ -13,6 +13,7 @@ import pytest
 
 from farm.cli import parser
 from farm.config import check, load
+from farm.programme import read_programme, sweep
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -66,7 +67,21 @@ def test_commands_parse(page: str, line: str) -> None:
     args, rest = parser().parse_known_args(shlex.split(line, comments=True))
     assert not [word for word in rest if word.startswith("-")]
     settings = [*args.overrides, *rest]
+    if getattr(args, "many", False):
+        entries = sweep(Path(args.script), settings)
+        settings = [*entries.settings, *entries.entries[0].settings]
     check(load(settings))
+
+
+def test_the_programme_of_the_page_is_one() -> None:
+    (block,) = [text for text in FENCE.findall((ROOT / "docs/nights.md").read_text()) if "films:" in text]
+    programme = read_programme(Path("tuesday.yaml"), block.encode())
+    assert [entry.variant for entry in programme.entries[1:3]] == [
+        "seed-1-quality-draft",
+        "seed-1-quality-standard",
+    ]
+    assert len(programme.entries) == 7
+    check(load([*programme.settings, *programme.entries[0].settings]))
 
 
 def test_there_are_commands_to_check() -> None:

@@ -14,7 +14,10 @@ from conftest import make_settings
 from helpers import FakeClock, FakeModel, FakePool, TextMedia, make_driver, make_worker, shot, shots
 
 from farm.clock import SystemClock
-from farm.errors import FarmError
+from farm.errors import FarmError, Interrupted
+from farm.inbox import Message, post
+from farm.limits import NO_LIMITS, Limits
+from farm.night import Night
 from farm.plan.plan import Plan, make_plan
 from farm.store.directory import DirectoryStore
 from farm.store.memory import MemoryStore
@@ -102,3 +105,82 @@ def test_workers_that_cannot_start_are_told_of(plan: Plan, tmp_path: Path) -> No
     driver = make_driver(plan, DirectoryStore(tmp_path), clock=SystemClock())
     with pytest.raises(FarmError, match=r"workers cannot start: .*the weights are not there"):
         driver.render(lambda: pool(broken, workers=1))
+
+
+class SteppingModel(FakeModel):
+    """Steps for half a minute through the second segment of shot 1, and hears when it is to leave off."""
+
+    def __init__(self, folder: Path, hang: bool = False) -> None:
+        super().__init__()
+        self.folder, self.hang = folder, hang
+
+    def denoise(self, recipe, *, stopped, **more):
+        mark = self.folder / "stepping"
+        if recipe["shot"] == "1" and recipe["span"][0] > 0 and not mark.exists():
+            mark.touch()
+            for step in range(300):
+                time.sleep(0.1)
+                if stopped() and not self.hang:
+                    (self.folder / "left-off").write_text(str(step))
+                    raise Interrupted("stopped between two denoising steps")
+        return super().denoise(recipe, stopped=stopped, **more)
+
+
+def stepping(root: Path, hang: bool = False) -> Worker:
+    model = SteppingModel(root, hang)
+    return Worker(store=DirectoryStore(root), model=model, media=TextMedia(), clock=SystemClock())
+
+
+@pytest.mark.fault(
+    "a film is cancelled in mid-step, from another terminal", "left off within a step, all kept"
+)
+def test_a_cancelled_film_is_left_off_within_a_step(plan: Plan, tmp_path: Path) -> None:
+    store, asked = DirectoryStore(tmp_path), []
+
+    def cancel_when_stepping() -> bool:
+        if (tmp_path / "stepping").exists() and not asked:
+            asked.append(time.monotonic())
+            post(store, SystemClock(), Message(film="film", run=driver.run, verb="cancel"))
+        return False
+
+    driver = make_driver(plan, store, clock=SystemClock(), stopped=cancel_when_stepping)
+    with pytest.raises(Interrupted, match="cancelled; everything committed is kept"):
+        driver.render(lambda: pool(functools.partial(stepping, tmp_path)))
+    # The driver looks into its inbox every two seconds; the worker hears at its next step.
+    assert time.monotonic() - asked[0] < 15
+    assert (tmp_path / "left-off").exists()
+    again = make_driver(plan, store, clock=SystemClock())
+    outcome = again.render(lambda: pool(functools.partial(build, tmp_path), workers=1))
+    assert outcome.reused > 0
+
+
+@pytest.mark.fault("a worker hangs in mid-step", "the same film, another worker in its place")
+def test_a_worker_that_hangs_is_replaced(plan: Plan, tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    driver = make_driver(plan, store, clock=SystemClock(), limits=Limits(task_s=8.0))
+    outcome = driver.render(lambda: pool(functools.partial(stepping, tmp_path, hang=True)))
+    assert outcome.retried == 1
+    calm = MemoryStore()
+    make_driver(plan, calm, clock=FakeClock()).render(lambda: FakePool(make_worker(calm)))
+    assert (tmp_path / "film" / "film.mp4").read_bytes() == calm.get("films/film/film.mp4")
+
+
+def test_a_night_goes_through_one_pool(tmp_path: Path) -> None:
+    store, clock = DirectoryStore(tmp_path), SystemClock()
+    plans = [
+        make_plan(name, shots(shot("7", 60), shot("8", 20)), make_settings(seed=number))
+        for number, name in enumerate(("a", "b", "c"))
+    ]
+    night = Night(
+        [make_driver(plan, store, clock=clock) for plan in plans],
+        name="tonight",
+        store=store,
+        clock=clock,
+        limits=NO_LIMITS,
+        stopped=lambda: None,
+        told=lambda end: None,
+    )
+    ends = night.render(lambda: pool(functools.partial(build, tmp_path)))
+    assert [end.state for end in ends] == ["done"] * 3
+    workers = {commit.worker for end in ends for commit in end.outcome.commits.values()}
+    assert workers == {"worker-0", "worker-1"}

@@ -58,7 +58,6 @@ def test_the_report_says_what_every_shot_was_made_of(store: MemoryStore) -> None
 
 
 def test_status_is_read_off_plan_and_journal(store: MemoryStore) -> None:
-    from helpers import FakeClock
 
     plan = make_plan("film", shots(shot("1", 60), shot("2", 20)), make_settings())
     record = {"plan": plan_json(plan, frozenset(), estimate(plan))}
