@@ -186,7 +186,8 @@ def train(
         # The processes agree on a step's kind, so that none waits for another.
         single = stage == "frames" or step % 4 == 0
         if single:
-            windows = [_frame(frames, rng) for _ in range(16 // together.count())]
+            share = batch if stage == "frames" else 2 * batch
+            windows = [_frame(frames, rng) for _ in range(share // together.count())]
         else:  # most of them short, for half the time: how things begin to move is soon told
             long = random.Random(f"{seed}/{step}").random() < 0.25
             length, share = (WINDOW, batch) if long else (5, 3 * batch // 2)
