@@ -131,8 +131,12 @@ class QualityConf:
     preset: str = "medium"
     #: Number format shots are decoded in: float32, or bfloat16, which may be quicker and may show bands.
     decode: str = "float32"
+    #: Noise, of 1000, at and below which a step is without guidance, and half the work; 0 guides all steps.
+    guide_above: int = 0
     #: Share of model.steps, in percent, of the preview that segments begin from; null begins as noise.
     draft_percent: int | None = None
+    #: What quality.guide_above was for that preview.
+    draft_guide_above: int = 0
     #: Noise that a preview is given before it is made final, of 1000: with less, more of it stays.
     draft_level: int = 600
 
@@ -349,6 +353,12 @@ def check(conf: FarmConf) -> None:
     _one_of(quality.decode, "quality.decode", ("float32", "bfloat16"))
     if quality.draft_percent is not None:
         _positive(quality.draft_percent, "quality.draft_percent", 1000)
+    for key, level in (
+        ("quality.guide_above", quality.guide_above),
+        ("quality.draft_guide_above", quality.draft_guide_above),
+    ):
+        if not 0 <= level < 1000:
+            raise BadInput(f"{key}={level} cannot be used: it is of 1000, give 0 to 999")
     if not 1 <= quality.draft_level <= 999:
         raise BadInput("quality.draft_level is of 1000: give 1 to 999, best about 600")
     _one_of(continuity.way, "continuity.way", CONTINUITIES)
@@ -436,7 +446,11 @@ def _draft(conf: FarmConf) -> Draft | None:
     percent = conf.quality.draft_percent
     if percent is None:
         return None
-    return Draft(steps=_steps(conf.model.steps, percent), level=conf.quality.draft_level)
+    return Draft(
+        steps=_steps(conf.model.steps, percent),
+        level=conf.quality.draft_level,
+        guide_above=conf.quality.draft_guide_above,
+    )
 
 
 def film_rate(conf: FarmConf) -> Fraction:
@@ -470,6 +484,7 @@ def settings(conf: FarmConf, weights: Weights, workers: int) -> Settings:
             width=model.width,
             height=model.height,
             steps=_steps(model.steps, conf.quality.steps_percent),
+            guide_above=conf.quality.guide_above,
             draft=_draft(conf),
             guidance=model.guidance,
             shift=model.shift,

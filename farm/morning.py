@@ -102,11 +102,9 @@ def _made(night: Night) -> Iterator[list[tuple[str, Commit]]]:
         found = []
         for task in sorted(film.outcome.made):
             commit = film.outcome.commits[task]
-            if (
-                commit.started + commit.seconds > night.began
-                and (commit.key, commit.generation) not in counted
-            ):
-                counted.add((commit.key, commit.generation))
+            name = commit.key, commit.generation
+            if commit.started + commit.seconds > night.began and name not in counted:
+                counted.add(name)
                 found.append((task, commit))
         yield found
 
@@ -127,7 +125,7 @@ def _film(film: FilmNight, work: list[tuple[str, Commit]]) -> dict[str, Any]:
         "segments": len(segments),
         "failed": sum(task in segments for task, _ in outcome.failures),
         "failures": _reasons(outcome.failures),
-        "troubles": _reasons((task_of(event), why(event)) for event in outcome.troubles),
+        "troubles": _reasons((_where(event), _why(event)) for event in outcome.troubles),
         **_seams(outcome),
         "worker_hours": round(sum(commit.seconds for _, commit in work) / 3600, 4),
     }
@@ -165,12 +163,12 @@ def _seams(outcome: Outcome) -> dict[str, Any]:
     return {"seams": count, "worst_seam": worst}
 
 
-def task_of(event: Failed | Lost) -> str:
+def _where(event: Failed | Lost) -> str:
     """Where a trouble was: at a task, or with a worker."""
     return event.task if isinstance(event, Failed) else event.worker
 
 
-def why(event: Failed | Lost) -> str:
+def _why(event: Failed | Lost) -> str:
     """What a trouble was."""
     return event.message if isinstance(event, Failed) else f"a worker was lost: {event.reason}"
 
@@ -193,7 +191,7 @@ def night_timeline(night: Night) -> Timeline:
         Trouble(
             worker=event.worker,
             at=event.at,
-            text=f"{film.outcome.plan.film}: {task_of(event)}: {why(event)}",
+            text=f"{film.outcome.plan.film}: {_where(event)}: {_why(event)}",
             lost=isinstance(event, Lost),
         )
         for film in night.films

@@ -36,9 +36,7 @@ def compare(preview: Plan, outcome: Outcome, store: BlobStore) -> list[dict[str,
     from farm.media.alike import alike
 
     blobs = Blobs(store)
-    found = {
-        task: item.commit for task, item in reusable(preview, store).items() if isinstance(item, Kept)
-    }
+    found = {task: item.commit for task, item in reusable(preview, store).items() if isinstance(item, Kept)}
     rows = []
     for item in outcome.plan.shots:
         before, after = found.get(item.finish), outcome.commits[item.finish]

@@ -62,7 +62,7 @@ class Outcome:
     retried: int
     wall_s: float
     made: frozenset[str]
-    troubles: tuple[events.Failed | events.Lost, ...]
+    troubles: tuple[events.Failed | events.Lost | events.Overdue, ...]
     failures: tuple[tuple[str, str], ...]
 
 
@@ -89,7 +89,7 @@ class Driver:
         self.tasks: dict[str, Task] = {task.id: task for task in plan.tasks}
         self.done: dict[str, Commit] = {}
         self.found: frozenset[str] = frozenset()
-        self.troubles: list[events.Failed | events.Lost] = []
+        self.troubles: list[events.Failed | events.Lost | events.Overdue] = []
         self.arrived: dict[tuple[str, int], Commit] = {}
         self.state = begin(plan.tasks)
         self.logs: dict[str, list[str]] = {}
@@ -210,7 +210,7 @@ class Driver:
             commands += step(self.state, event)
             if isinstance(event, events.Finished):
                 self._settle(event)
-            elif isinstance(event, events.Failed | events.Lost):
+            elif isinstance(event, events.Failed | events.Lost | events.Overdue):
                 self.troubles.append(event)
             self.observer.event(event, self.state)
         return commands

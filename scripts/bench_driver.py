@@ -33,7 +33,7 @@ from farm import config
 from farm.clock import SystemClock
 from farm.errors import Interrupted
 from farm.job import events
-from farm.job.machine import State
+from farm.job.state import State
 from farm.plan.plan import Plan, make_plan
 from farm.plan.spec import Weights
 from farm.run import Driver

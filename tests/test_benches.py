@@ -67,6 +67,16 @@ def test_an_upload_is_held_against_the_sdk_alone_and_stays_small() -> None:
     assert store["grown_mb"] < 100  # of 128: it is not held in memory
 
 
+def test_a_resume_is_held_against_one_without_its_snapshot() -> None:
+    result = figures("bench_resume.py", "--tasks", "60", "--runs", "1")
+    snapshot, without = result["rows"]
+    assert (snapshot["way"], without["way"]) == ("with snapshot", "without")
+    assert snapshot["seconds"] > 0 and without["seconds"] > 0
+    assert snapshot["calls"] < without["calls"]
+    assert result["events"] > 60 and result["snapshot_bytes"] > 0
+    assert "met" not in result  # the bar is for 5,000 tasks
+
+
 def test_a_bench_refuses_what_it_cannot_measure() -> None:
     done = subprocess.run(
         [sys.executable, str(SCRIPTS / "bench_stitch.py"), "--minutes", "0"],

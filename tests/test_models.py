@@ -205,6 +205,24 @@ def test_given_columns_are_never_changed_and_may_not_be_updated(parts) -> None:
         denoise(network, parts["scheduler"], cut(levels, 5), noise, **more)
 
 
+@pytest.mark.parametrize(("above", "asked"), [(0, 8), (700, 7), (800, 6), (999, 5)])
+def test_below_a_level_there_is_no_guidance(parts, above: int, asked: int) -> None:
+    scheduler = type(parts["scheduler"]).from_config(parts["scheduler"].config, flow_shift=3.0)
+    levels = levels_of(scheduler, 4)  # at about 1000, 900, 750 and 500
+    prompt, negative = torch.ones(1, 1, 1), torch.zeros(1, 1, 1)
+    texts = []
+
+    def network(latents, timesteps, text):
+        texts.append(text is prompt)
+        return torch.zeros_like(latents)
+
+    noise = torch.randn(1, Z, 3, 4, 4)
+    more = dict(prompt=prompt, negative=negative, guidance=3.0, guide_above=above)
+    denoise(network, scheduler, cut(levels, 3), noise, **more)
+    guided = sum(sigma * 1000 > above for sigma in levels.sigmas)
+    assert texts.count(True) == 4 and texts.count(False) == guided == asked - 4
+
+
 def test_a_network_that_answers_nonsense_is_caught(parts) -> None:
     noise = torch.randn(1, Z, 2, 4, 4)
     levels = levels_of(parts["scheduler"], 3)

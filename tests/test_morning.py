@@ -278,7 +278,8 @@ def test_the_page_tells_it_all(night: Night) -> None:
     ]
     assert "memory:films/late/film.mp4" in text, "an address that cannot be followed is only shown"
     assert "memory:films/blue/film.mp4" not in text, "what is not there is not shown"
-    assert html.index("worker-2<") < html.index("worker-10<")
+    picture = html[html.index("<svg") :]
+    assert picture.index("worker-2<") < picture.index("worker-10<"), "as people count"
     assert "(denoise), 120.0 s" in html
     assert html.count('class="miss"') + html.count('class="lost"') >= 3
 
@@ -422,6 +423,24 @@ def test_the_hours_are_round_and_in_their_order(began: float, length: float, zon
         assert places
 
 
+def test_only_neighbours_are_drawn_together() -> None:
+    """Short tasks in the first minutes and in the last ones are two bars, and a long one is its own."""
+    began = [0.0, 5.0, 10.0, 28000.0, 28005.0]
+    lengths = [1.0, 1.0, 1.0, 1.0, 700.0]
+    work = [
+        Work(worker="w", film=0, task=f"denoise/{index}/0", kind="denoise", began=at, seconds=seconds)
+        for index, (at, seconds) in enumerate(zip(began, lengths, strict=True))
+    ]
+    timeline = Timeline(began=0.0, ended=28800.0, until=None, films=("a",), work=tuple(work), troubles=())
+    (row,) = draw(timeline, UTC).rows
+    assert sorted(bar.tasks for bar in row.bars) == [1, 1, 3]
+    assert {bar.title for bar in row.bars} == {
+        "00:00:00 a: 3 tasks, 3.0 s",
+        "07:46:40 a: denoise/3/0 (denoise), 1.0 s",
+        "07:46:45 a: denoise/4/0 (denoise), 700.0 s",
+    }
+
+
 def test_hours_are_those_of_the_clock_on_the_wall() -> None:
     timeline = big_timeline(10, 1, 1)
     hours = [text for _, text in draw(timeline, ZoneInfo("Asia/Kathmandu")).hours]
@@ -432,11 +451,11 @@ COLOURS = [(200, 40, 40), (40, 160, 60), (40, 60, 200), (220, 200, 60)]
 
 
 def sheet_of(folder: Path, lengths: Sequence[int], height: int = 48) -> bytes:
-    """The sheet of a film whose shots are each of one colour."""
+    """The sheet of a film whose shots are each of one colour, and begin in black."""
     pixels = [
-        np.full((height, 64, 3), COLOURS[number % 4], np.uint8)
+        np.full((height, 64, 3), COLOURS[number % 4] if frame >= length // 4 else 0, np.uint8)
         for number, length in enumerate(lengths)
-        for _ in range(length)
+        for frame in range(length)
     ]
     encoding = {
         "width": 64,

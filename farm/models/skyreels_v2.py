@@ -144,6 +144,7 @@ class SkyReelsV2:
             prompt=unpack(prompt).to(self.device),
             negative=unpack(negative).to(self.device),
             guidance=recipe["guidance"],
+            guide_above=recipe["guide_above"],
             given=tail,
             context_noise=context,
             skip=skip,

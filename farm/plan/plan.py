@@ -15,7 +15,7 @@ from farm.errors import BadInput
 from farm.plan import reel
 from farm.plan.recipe import canonical, join_recipe, key_of
 from farm.plan.segments import Window, split_windows
-from farm.plan.spec import FamilySpec, Settings
+from farm.plan.spec import FamilySpec, Sampling, Settings
 from farm.script.model import Continuity, Shot, ShotList, Unfilmed
 from farm.timebase import Span, first_showing, frames_of, latents_for, source_frame
 
@@ -167,6 +167,13 @@ def choose_continuity(asked: Continuity, latents: int, settings: Settings) -> Co
     return asked
 
 
+def evaluations(steps: int, level: int | None, guide_above: int, sampling: Sampling) -> int:
+    """How often the network is asked in so many steps, those from a level of 1000 on (None is from noise)."""
+    share = steps_below(level, sampling.shift)
+    guided = share - min(share, steps_below(guide_above, sampling.shift))
+    return round(steps * share) + (round(steps * guided) if sampling.guidance > 1 else 0)
+
+
 def steps_below(level: int | None, shift: float) -> float:
     """The share of a schedule's steps that lies below a noise level of 1000 (all of them for None).
 
@@ -235,7 +242,7 @@ class _Builder:
         self.tasks: list[Task] = []
         self.texts: dict[str, Task] = {}
         self.common = {kind: (canonical(recipe),) for kind, recipe in _common(settings).items()}
-        self.windows: dict[tuple[Window, bool, int, int | None], tuple[tuple[str, ...], float]] = {}
+        self.windows: dict[tuple[Window, bool, int, int | None, int], tuple[tuple[str, ...], float]] = {}
 
     def add(
         self,
@@ -312,7 +319,16 @@ class _Builder:
             before = drafts[-1] if chained and index else None
             assert draft is not None
             drafts.append(
-                self.denoise(shot.name, f"{DRAFT}{index}", own, window, texts, before, steps=draft.steps)
+                self.denoise(
+                    shot.name,
+                    f"{DRAFT}{index}",
+                    own,
+                    window,
+                    texts,
+                    before,
+                    steps=draft.steps,
+                    guide_above=draft.guide_above,
+                )
             )
         for index, window in enumerate(windows):
             before = made[-1] if chained and index else None
@@ -325,16 +341,17 @@ class _Builder:
                     texts,
                     before,
                     steps=sampling.steps,
+                    guide_above=sampling.guide_above,
                     draft=drafts[index] if draft else None,
                 )
             )
         return tuple(made)
 
     def _window(
-        self, window: Window, chained: bool, steps: int, level: int | None
+        self, window: Window, chained: bool, steps: int, level: int | None, guide_above: int
     ) -> tuple[tuple[str, ...], float]:
         """What segments at this place have in common in all shots, and what one costs."""
-        if (made := self.windows.get((window, chained, steps, level))) is not None:
+        if (made := self.windows.get((window, chained, steps, level, guide_above))) is not None:
             return made
         sampling, cost = self.settings.sampling, self.settings.cost
         recipe = {
@@ -344,14 +361,14 @@ class _Builder:
             "context_level": sampling.context_level if chained else None,
             "steps": steps,
             "draft_level": level,
+            "guide_above": guide_above,
         }
-        taken = steps * steps_below(level, sampling.shift)
-        evaluations = taken * (2 if sampling.guidance > 1 else 1)
+        asked = evaluations(steps, level, guide_above, sampling)
         made = (
             (*self.common[Kind.DENOISE], canonical(recipe)),
-            evaluations * len(window.span) * cost.evaluation_s_per_latent,
+            asked * len(window.span) * cost.evaluation_s_per_latent,
         )
-        self.windows[window, chained, steps, level] = made
+        self.windows[window, chained, steps, level, guide_above] = made
         return made
 
     def denoise(
@@ -364,12 +381,13 @@ class _Builder:
         before: Task | None,
         *,
         steps: int,
+        guide_above: int,
         draft: Task | None = None,
     ) -> Task:
         """One window: chained to the task `before`, or on its own; begun from a `draft`, or as noise."""
         chosen = self.settings.sampling.draft
         level = chosen.level if chosen and draft else None
-        common, cost = self._window(window, before is not None, steps, level)
+        common, cost = self._window(window, before is not None, steps, level, guide_above)
         after = tuple(task for task in (*texts, before, draft) if task is not None)
         return self.add(Kind.DENOISE, shot, part, own, after, cost, common)
 
@@ -401,6 +419,7 @@ class _Builder:
             self._texts(shot),
             None,
             steps=self.settings.sampling.steps,
+            guide_above=self.settings.sampling.guide_above,
         )
         tasks = (*before, alone)
         finish = self.finish(shot.name, "control", item.frames[join].stop, tasks, window.span.stop)
@@ -516,24 +535,24 @@ def estimate(plan: Plan, done: frozenset[str] = frozenset()) -> Estimate:
     The time is the larger of all work shared out among the workers and the longest chain of tasks
     that wait for one another.
     """
-    settings = plan.settings
-    guided = 2 if settings.sampling.guidance > 1 else 1
+    sampling = plan.settings.sampling
     todo = [task for task in plan.tasks if task.id not in done]
     segments = [segment for shot in plan.shots for segment in shot.segments if segment.task not in done]
-    draft = settings.sampling.draft
-    drafts = sum(task.part.startswith(DRAFT) for task in todo) if draft else 0
-    taken = round(
-        settings.sampling.steps * steps_below(draft.level if draft else None, settings.sampling.shift)
+    draft = sampling.draft
+    asked = len(segments) * evaluations(
+        sampling.steps, draft.level if draft else None, sampling.guide_above, sampling
     )
-    evaluations = guided * (len(segments) * taken + drafts * (draft.steps if draft else 0))
+    if draft:
+        drafts = sum(task.part.startswith(DRAFT) for task in todo)
+        asked += drafts * evaluations(draft.steps, None, draft.guide_above, sampling)
     finish: dict[str, float] = {}
     for task in todo:
         before = max((finish.get(need, 0.0) for need in task.needs), default=0.0)
         finish[task.id] = before + task.cost
-    work = sum(task.cost for task in todo) / max(1, settings.cost.workers)
+    work = sum(task.cost for task in todo) / max(1, plan.settings.cost.workers)
     return Estimate(
         segments=len(segments),
-        evaluations=evaluations,
+        evaluations=asked,
         latents=sum(len(segment.window.owned) for segment in segments),
         seconds=round(max(work, max(finish.values(), default=0.0)), 1),
     )

@@ -55,18 +55,22 @@ class Weights:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A preview that segments are made final from: its steps, and the noise it is given first, of 1000."""
+    """A preview that segments are made final from: its steps, and the noise it is given first, of 1000.
+
+    `guide_above` is that of its own denoising (see Sampling).
+    """
 
     steps: int
     level: int
+    guide_above: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
     """How a segment is denoised, at which size.
 
-    `context_level` is the level given columns are held at, of 1000. Without a `draft` segments begin as
-    noise.
+    `context_level` is the level given columns are held at, of 1000; at and below the level `guide_above`
+    there is no guidance. Without a `draft` segments begin as noise.
     """
 
     width: int
@@ -79,6 +83,7 @@ class Sampling:
     scene_noise: float
     dtype: str
     threads: int
+    guide_above: int = 0
     draft: Draft | None = None
 
 

@@ -122,7 +122,7 @@ def _generate(job: tuple[list[tuple[Scene, str]], int, Path, int]) -> list[np.nd
     for scene, text in items:
         recipe = {
             **dict(width=256, height=144, spatial_stride=16, rate="16", draft_level=None, context_level=20),
-            **dict(seed=scene.seed, shot="1", scene="1", scene_seed=1, scene_noise=0.0),
+            **dict(guide_above=0, seed=scene.seed, shot="1", scene="1", scene_seed=1, scene_noise=0.0),
             **dict(steps=steps, guidance=3.0, shift=3.0, **common),
         }
         prompt = family.embed({"text": text, "tokens": 48, **common})
