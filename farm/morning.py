@@ -10,7 +10,7 @@ from datetime import datetime, tzinfo
 from importlib.resources import files
 from typing import Any
 
-from farm.job.events import Failed, Lost
+from farm.job.events import Failed, Lost, Overdue
 from farm.ports import Commit
 from farm.progress import time_text
 from farm.report import joins, outcome_json
@@ -163,14 +163,20 @@ def _seams(outcome: Outcome) -> dict[str, Any]:
     return {"seams": count, "worst_seam": worst}
 
 
-def _where(event: Failed | Lost) -> str:
+def _where(event: Failed | Lost | Overdue) -> str:
     """Where a trouble was: at a task, or with a worker."""
-    return event.task if isinstance(event, Failed) else event.worker
+    return event.worker if isinstance(event, Lost) else event.task
 
 
-def _why(event: Failed | Lost) -> str:
+def _why(event: Failed | Lost | Overdue) -> str:
     """What a trouble was."""
-    return event.message if isinstance(event, Failed) else f"a worker was lost: {event.reason}"
+    match event:
+        case Failed():
+            return event.message
+        case Lost():
+            return f"a worker was lost: {event.reason}"
+        case Overdue():
+            return f"it took longer than {event.minutes:g} minutes"
 
 
 def night_timeline(night: Night) -> Timeline:

@@ -9,7 +9,7 @@ from functools import cache
 from io import BytesIO
 from typing import Any
 
-from farm.job.events import Failed
+from farm.job.events import Lost
 from farm.plan.plan import PlannedShot, take_seed
 from farm.report import joins
 from farm.run import Outcome
@@ -34,7 +34,7 @@ class _Film:
         self.outcome = outcome
         self.keys = {task.id: task.key for task in outcome.plan.tasks}
         self.failed = {task for task, _ in outcome.failures}
-        self.attempts = Counter(event.task for event in outcome.troubles if isinstance(event, Failed))
+        self.attempts = Counter(event.task for event in outcome.troubles if not isinstance(event, Lost))
 
     def rows(self, item: PlannedShot) -> Iterator[dict[str, Any]]:
         plan, shot = self.outcome.plan, item.shot
