@@ -25,7 +25,6 @@ from farm.run import Driver, Outcome
 from farm.script.takes import FilmTakes, encode
 from farm.snapshot import Kept, read_snapshot
 from farm.stock import reusable
-from farm.webhook import Webhook, film_event
 
 HOOK_S = 30.0  # for what is told to be delivered
 
@@ -43,6 +42,9 @@ def make(
 
     Returns the object that `--json` prints, and the outcome. Raises what `Driver.render` does.
     """
+    # Not at the top: `farm plan` is to be quick.
+    from farm.webhook import Webhook, film_event
+
     stop = threading.Event()
     heed_signals(stop)
     observer = observer_for(sys.stderr)
