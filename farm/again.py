@@ -10,16 +10,16 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from farm import config, parts
-from farm.config import FarmConf
+from farm import config, parts, values
 from farm.errors import BadInput, suggest
 from farm.films import put_json
 from farm.ledger import load_takes
 from farm.order import Order, load_order, plan_order, read_order
 from farm.plan.naming import check_film_name
-from farm.plan.plan import take_seed
+from farm.plan.rules import take_seed
 from farm.promote import compare, final_order, likeness_text
 from farm.render import confirm, make
+from farm.schema import FarmConf
 from farm.script.model import Shot
 from farm.script.takes import FilmTakes, Take, Takes, add, circle
 
@@ -30,7 +30,7 @@ def _find(args: argparse.Namespace) -> Order:
     """The order of the film that is named. What is said now may only be about where and with what."""
     check_film_name(args.film)
     conf = config.load(args.overrides)
-    config.check(conf)
+    values.check(conf)
     order = load_order(parts.open_store(conf), args.film)
     if other := replace(order, overrides=tuple(args.overrides)).film_settings():
         raise BadInput(f"{other[0]} would change every shot: `farm {args.verb}` keeps the film's settings")
@@ -39,7 +39,7 @@ def _find(args: argparse.Namespace) -> Order:
 
 def _settings(args: argparse.Namespace, order: Order) -> FarmConf:
     conf = config.load([*order.overrides, *args.overrides, f"film={args.film}"])
-    config.check(conf)
+    values.check(conf)
     return conf
 
 

@@ -151,14 +151,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _take_order(args: argparse.Namespace) -> tuple[Any, Any, Any]:
     """Read configuration and script: (conf, order, script)."""
-    from farm import config, parts
+    from farm import config, parts, values
     from farm.order import Order, read_order
     from farm.script.choice import Choice
     from farm.script.model import MAX_BYTES
     from farm.script.read import check_kind
 
     conf = config.load(args.overrides)
-    config.check(conf)
+    values.check(conf)
     check_kind(args.script, conf.script.format)
     order = Order(
         file=Path(args.script).name,
@@ -173,7 +173,7 @@ def _plan(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from farm import parts
     from farm.ledger import load_takes
     from farm.order import plan_order
-    from farm.plan.plan import estimate
+    from farm.plan.estimate import estimate
     from farm.render import done_tasks
     from farm.report import plan_json
 
@@ -282,11 +282,11 @@ def _gc(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 
 def _doctor(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    from farm import config
+    from farm import config, values
     from farm.doctor import examine
 
     conf = config.load(args.overrides)
-    config.check(conf)
+    values.check(conf)
     checks = examine(conf)
     lines = []
     for check in checks:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from farm import config, parts
+from farm import config, parts, values
 from farm.clock import SystemClock
 from farm.errors import BadInput, FarmError, Interrupted, NotFound, StoreAway, StoreError
 from farm.garbage import Garbage, Wanted, collect_garbage, find_garbage
@@ -26,7 +26,7 @@ def gc(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
             f"{other[0]}: `farm gc` takes settings of the store alone, since each film's order holds its own"
         )
     conf = config.load(args.overrides)
-    config.check(conf)
+    values.check(conf)
     store = parts.find_store(conf)
     now = SystemClock().now()
     if args.delete:
@@ -85,7 +85,7 @@ def find_wanted(store: BlobStore, settings: Sequence[str]) -> Wanted:
 def _plans(store: BlobStore, film: str, order: Order, settings: Sequence[str]) -> Iterator[Plan]:
     """A film's plan, and those with each other take of a shot in the place of the circled one."""
     conf = config.load([*order.overrides, *settings, f"film={film}"])
-    config.check(conf)
+    values.check(conf)
     script, takes = read_order(order, conf), load_takes(store, film)
     others = [
         circle(takes, shot.id, number)

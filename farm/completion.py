@@ -1,7 +1,7 @@
 """Completion in the shell: verbs, flags, scripts, films, groups and keys of settings.
 
 A shell asks at every press of a key, so nothing heavy may be imported here: the keys are read from
-the source of `farm/config.py` and the choices from the names of the files in `conf/`.
+the source of `farm/schema.py` and the choices from the names of the files in `conf/`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import argcomplete
 from argcomplete.completers import FilesCompleter
 
-SCHEMA = Path(__file__).parent / "config.py"
+SCHEMA = Path(__file__).parent / "schema.py"
 ROOT = "FarmConf"  # the class that holds all the others
 ENDINGS = (
     ".fountain",

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from farm import config, parts
+from farm import config, parts, values
 from farm.clock import SystemClock
 from farm.errors import BadInput, NotFound, StoreError, suggest
 from farm.heartbeat import alive, run_of
@@ -31,7 +31,7 @@ def ask(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
         args.shot = None
     check_film_name(args.film)
     conf = config.load(args.overrides)
-    config.check(conf)
+    values.check(conf)
     store, clock = parts.find_store(conf), SystemClock()
     shot = None if args.shot is None else _shot(store, args.film, args.shot)
     run = run_of(store, args.film)

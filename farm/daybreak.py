@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from farm import morning, parts
-from farm.config import FarmConf
 from farm.errors import NotFound
 from farm.films import put_json
 from farm.media.poster import poster
 from farm.night import FilmEnd
 from farm.ports import BlobStore
 from farm.renderlog import encode_rows, render_rows
+from farm.schema import FarmConf
 
 
 def write_report(

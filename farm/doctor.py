@@ -7,7 +7,6 @@ import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from farm.config import FarmConf
 from farm.errors import FarmError
 from farm.models.weights import resolve
 from farm.parts import (
@@ -19,6 +18,7 @@ from farm.parts import (
     memory_bytes,
     store_place,
 )
+from farm.schema import FarmConf
 from farm.store.race import WRITERS, race
 
 GB = 2**30

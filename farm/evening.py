@@ -15,9 +15,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from farm import config, parts
+from farm import config, parts, values
 from farm.clock import SystemClock
-from farm.config import FarmConf
 from farm.daybreak import write_report
 from farm.errors import BadInput, FarmError, Interrupted
 from farm.films import claim
@@ -33,6 +32,7 @@ from farm.progress import Lines, time_text
 from farm.render import HOOK_S, agree, conclude, done_tasks, film_records, heed_signals, limits_of
 from farm.report import outcome_json
 from farm.run import Driver
+from farm.schema import FarmConf
 from farm.script.choice import Choice
 from farm.script.model import MAX_BYTES as MAX_SCRIPT
 from farm.script.read import check_kind
@@ -73,7 +73,7 @@ def many(args: argparse.Namespace) -> Result:
 def _render(programme: Programme, args: argparse.Namespace) -> Result:
     settings = [*programme.settings, *args.overrides]
     conf = config.load(settings)
-    config.check(conf)
+    values.check(conf)
     if conf.film is not None:
         raise BadInput(f"film={conf.film}: the films of a night are named for their scripts: leave it out")
     store = parts.open_store(conf)
@@ -105,7 +105,7 @@ def _plan(entry: Entry, settings: Sequence[str], said: Sequence[str], store: Blo
     """Read and plan a film. What is said on the command line counts more than what its programme says."""
     own = [*settings, *entry.settings, *said]
     conf = config.load(own)
-    config.check(conf)
+    values.check(conf)
     check_kind(entry.script.name, conf.script.format)
     order = Order(
         file=entry.script.name,

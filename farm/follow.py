@@ -10,7 +10,8 @@ from farm.errors import NotFound
 from farm.job import events
 from farm.job.machine import step
 from farm.job.state import Phase, State, begin
-from farm.plan.plan import Plan, Task
+from farm.plan.plan import Plan
+from farm.plan.task import Task
 from farm.ports import BlobStore
 
 READERS = 16

@@ -3,7 +3,8 @@
 Others write to the store meanwhile, on other machines too, and nothing is locked. So
 
 - nothing is taken that was written or touched within a week, by the store's own word, which is asked once
-  more before each deletion; who relies on what is there touches it (`Blobs.put`, `reusable`);
+  more before each deletion; who relies on what is there touches it (`Blobs.put`, `reusable`), and
+  believes a film's snapshot for no longer than that allows (`farm/stock.py`);
 - commits go before the blobs they name, so that what is left when a collection is broken off is whole;
 - films are asked for what they refer to once more when everything is found.
 

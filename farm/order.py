@@ -10,12 +10,12 @@ import json
 from dataclasses import asdict, dataclass
 
 from farm import config, parts
-from farm.config import FarmConf
 from farm.errors import BadInput, CorruptBlob, NotFound, StoreError
 from farm.ledger import Blobs
 from farm.plan.naming import check_film_name, film_name
 from farm.plan.plan import Plan, make_plan
 from farm.ports import BlobRef, BlobStore
+from farm.schema import FarmConf
 from farm.script.cast import dress
 from farm.script.choice import Choice, choose
 from farm.script.model import ShotList

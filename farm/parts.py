@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from farm.clock import SystemClock
-from farm.config import FarmConf
 from farm.errors import BadInput, StoreError
 from farm.models.weights import fetch, folder_of, resolve, settle
 from farm.plan.spec import Weights
 from farm.ports import BlobStore, Executor
+from farm.schema import FarmConf
 from farm.store.directory import DirectoryStore
 from farm.store.format import check_format, settle_format
 from farm.store.s3_place import Place

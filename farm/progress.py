@@ -22,7 +22,8 @@ from farm.job.events import (
     Stopping,
 )
 from farm.job.state import State
-from farm.plan.plan import Plan, Task
+from farm.plan.plan import Plan
+from farm.plan.task import Task
 from farm.run import GRACE_S
 
 

@@ -11,17 +11,18 @@ from typing import Any
 
 from farm import __version__, parts
 from farm.clock import SystemClock
-from farm.config import FarmConf
 from farm.errors import BadInput, FarmError
 from farm.films import put_json
 from farm.limits import Limits
 from farm.order import Order, order_record
-from farm.plan.plan import Plan, estimate
+from farm.plan.estimate import estimate
+from farm.plan.plan import Plan
 from farm.ports import BlobStore
 from farm.progress import observer_for, time_text
 from farm.renderlog import encode_rows, render_rows
 from farm.report import film_report, outcome_json, plan_json, unseen
 from farm.run import Driver, Outcome
+from farm.schema import FarmConf
 from farm.script.takes import FilmTakes, encode
 from farm.snapshot import Kept, read_snapshot
 from farm.stock import reusable

@@ -10,7 +10,8 @@ from io import BytesIO
 from typing import Any
 
 from farm.job.events import Lost
-from farm.plan.plan import PlannedShot, take_seed
+from farm.plan.planned import PlannedShot
+from farm.plan.rules import take_seed
 from farm.report import joins
 from farm.run import Outcome
 

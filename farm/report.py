@@ -5,7 +5,9 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
-from farm.plan.plan import Estimate, Plan, PlannedShot
+from farm.plan.estimate import Estimate
+from farm.plan.plan import Plan
+from farm.plan.planned import PlannedShot
 from farm.ports import Commit
 from farm.run import Outcome
 from farm.timebase import rate_text

@@ -17,7 +17,8 @@ from farm.job.machine import CANCELLED, next_wake, step
 from farm.job.state import State, begin
 from farm.ledger import Journal
 from farm.limits import KEPT, NO_LIMITS, Limits, Watch
-from farm.plan.plan import Plan, Task
+from farm.plan.plan import Plan
+from farm.plan.task import Task
 from farm.ports import (
     AttemptDone,
     AttemptFailed,

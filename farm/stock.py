@@ -12,7 +12,8 @@ Why a snapshot may be believed for a while, though others collect what no film r
   too little exposes nothing to it, and it goes with the film's folder.
 
 What it names can be gone all the same: a disk was lost, somebody deleted it. Who consumes it reports that,
-then nothing of the snapshot is believed any more, and what is gone is made again.
+then nothing of the snapshot is believed any more, and what is gone is made again. Nobody consumes the last
+task's outputs, which are the film: those are always looked for.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from farm.errors import Interrupted, NotFound, StoreError
 from farm.job.events import Spoiled
 from farm.job.state import State
 from farm.ledger import READERS, Blobs, Commits
-from farm.plan.plan import Plan, Task
+from farm.plan.plan import Plan
+from farm.plan.task import Task
 from farm.ports import AttemptFailed, BlobStore, Commit, Report
 from farm.snapshot import Kept, read_snapshot, snapshot_key, write_snapshot
 
@@ -48,11 +50,12 @@ def reusable(
     be used: outputs are gone, or they consumed other bytes than its needs have now. The newest one that can
     be used counts: behind it there may be one of a worker that woke up late, with inputs that are no more.
 
-    What is `known` by its key, made from the same inputs and young, is taken without a look at the store.
-    Who will rely on the others has them touched where they are old (`touching`), so that no collection takes
-    them; one that is just being taken counts as gone.
+    What is `known` by its key, made from the same inputs and young, is taken without a look at the store,
+    but for the last task. Who will rely on what is looked for has it touched where it is old (`touching`),
+    so that no collection takes it; what is just being taken counts as gone.
     """
-    known = known or {}
+    known = {} if known is None else known
+    last = plan.tasks[-1]
     found: dict[str, Kept | int] = {}
     outputs: dict[str, str] = {}
     search = _Search(Commits(store), now, touching)
@@ -65,7 +68,7 @@ def reusable(
                 if not all(needs):
                     continue
                 key, name = task.key, task.id
-                kept = known.get(key)
+                kept = known.get(key) if task is not last else None
                 if kept is not None and kept.commit.inputs == needs and _is_young(kept, now):
                     found[name] = kept
                     outputs[name] = kept.commit.main.sha256
@@ -153,9 +156,11 @@ class Stock:
         for name, item in found.items():
             if isinstance(item, Kept):
                 self.since[name] = item.since
-                if item is known.get(item.commit.key):
+                kept = known.get(item.commit.key)
+                if item is kept:
                     self.trusted[name] = item.commit
-        self.unwritten = len(self.since) - len(self.trusted)
+                elif kept is None or kept.commit != item.commit or not _is_young(kept, now):
+                    self.unwritten += 1
         if any(task.key in known and isinstance(found.get(task.id), int) for task in self.plan.tasks):
             self.forget()
         return ((name, item if isinstance(item, int) else item.commit) for name, item in found.items())

@@ -11,9 +11,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from farm import config, parts
+from farm import config, parts, values
 from farm.clock import SystemClock
-from farm.config import FarmConf
 from farm.errors import BadInput, FarmError, StoreAway
 from farm.follow import Follower, unfinished
 from farm.heartbeat import alive
@@ -21,6 +20,7 @@ from farm.ledger import load_takes
 from farm.order import load_order, plan_order, read_order
 from farm.plan.naming import check_film_name
 from farm.ports import BlobStore
+from farm.schema import FarmConf
 from farm.status import every_status, film_status, list_text, status_text
 
 Result = tuple[dict[str, Any], str]
@@ -57,7 +57,7 @@ def _open(args: argparse.Namespace) -> tuple[FarmConf, BlobStore]:
         args.overrides.insert(0, film)
         args.film = None
     conf = config.load(args.overrides)
-    config.check(conf)
+    values.check(conf)
     return conf, parts.find_store(conf)
 
 

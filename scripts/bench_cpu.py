@@ -21,9 +21,10 @@ from concurrent.futures import ProcessPoolExecutor
 from statistics import median
 from typing import Any
 
-from farm import config
+from farm import config, values
 from farm.models.weights import fetch, resolve
-from farm.plan.plan import Kind, Plan, make_plan
+from farm.plan.plan import Plan, make_plan
+from farm.plan.task import Kind
 from farm.script.model import Shot, ShotList, Source
 
 BAR = 1.6
@@ -33,7 +34,7 @@ _HELD: dict[str, Any] = {}  # a worker process's model and embedding
 def segments(count: int, overrides: Sequence[str]) -> Plan:
     """Plan a shot of `count` whole windows that need nothing from one another."""
     conf = config.load(["continuity=cut", *overrides])
-    config.check(conf)
+    values.check(conf)
     latents = (conf.model.window - 1) * count + 1
     source = Source(file="film.fountain", first=1, last=1)
     frames = (latents - 1) * conf.model.temporal_stride + 1

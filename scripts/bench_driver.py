@@ -234,7 +234,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--workers", type=int, default=BAR_WORKERS)
     parser.add_argument("--seconds", type=float, default=60, help="how long each of the two is measured")
-    parser.add_argument("--step", type=float, default=BAR_STEP_S, metavar="S", help="seconds that a step takes")
+    parser.add_argument(
+        "--step", type=float, default=BAR_STEP_S, metavar="S", help="seconds that a step takes"
+    )
     parser.add_argument("--store", help="a folder for the store (default: the system's temporary one)")
     args = parser.parse_args()
     if args.workers < 1 or args.seconds <= 0 or args.step <= 0:

@@ -34,7 +34,7 @@ from typing import Any
 import psutil
 from bench_tax import bare_apart
 
-from farm import config
+from farm import config, values
 from farm.job import events
 from farm.ledger import Journal
 from farm.models.weights import resolve
@@ -151,7 +151,7 @@ def render(folder: Path, path: Path, overrides: list[str]) -> dict[str, Any]:
 def plan_of(path: Path, overrides: list[str]) -> Plan:
     """The plan that `farm render` makes of a script, for as many threads as there are cores."""
     conf = config.load([*overrides, "cluster.workers=1"])
-    config.check(conf)
+    values.check(conf)
     shots = read_script(path.read_bytes(), path.name, config.film_rate(conf))
     settings = config.settings(conf, resolve(conf.model.weights, conf.model.revision), 1)
     threads = len(os.sched_getaffinity(0))

@@ -42,8 +42,9 @@ from farm.clock import SystemClock
 from farm.job import events
 from farm.job.state import State
 from farm.ledger import encode_commit
-from farm.plan.plan import Plan, Task, make_plan
+from farm.plan.plan import Plan, make_plan
 from farm.plan.spec import Weights
+from farm.plan.task import Task
 from farm.ports import MAIN_OUTPUT, BlobRef, BlobStore, Commit, ObjectInfo
 from farm.run import Driver
 from farm.script.model import Shot, ShotList, Source

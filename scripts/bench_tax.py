@@ -37,13 +37,15 @@ from typing import Any
 
 from stand_ins import null_worker
 
-from farm import config, parts
+from farm import config, parts, values
 from farm.clock import SystemClock
 from farm.job import events
 from farm.models.weights import resolve
-from farm.plan.plan import Kind, Plan, make_plan
+from farm.plan.plan import Plan, make_plan
+from farm.plan.task import Kind
 from farm.ports import Executor
 from farm.run import Driver
+from farm.schema import FarmConf
 from farm.script.model import Shot, ShotList, Source
 from farm.store.directory import DirectoryStore
 
@@ -54,7 +56,7 @@ PROMPTS = (
 BAR, TASK_BAR_MS = 1.05, 20.0
 
 
-def film(conf: config.FarmConf, lengths: Sequence[int], name: str = "film") -> Plan:
+def film(conf: FarmConf, lengths: Sequence[int], name: str = "film") -> Plan:
     """Plan shots of so many frames each, with the weights that the configuration names."""
     source = Source(file="film.fountain", first=1, last=1)
     shots = tuple(
@@ -149,7 +151,7 @@ def farm(plan: Plan, overrides: Sequence[str], where: str | None) -> float:
     """Render a plan as `farm render` does with one Ray worker."""
     with tempfile.TemporaryDirectory(prefix="longtake-bench-", dir=where) as folder:
         conf = config.load([*overrides, f"store.root={folder}"])
-        config.check(conf)
+        values.check(conf)
         start = functools.partial(parts.start_workers, conf, [plan.settings.weights], lambda: False)
         return drive(plan, Path(folder), start, ("denoise",))
 
@@ -179,7 +181,7 @@ def spread(runs: Sequence[float]) -> dict[str, Any]:
 def compare_film(args: argparse.Namespace) -> dict[str, Any]:
     overrides = ["cluster.workers=1", "cluster.threads=1", "cluster.device=cpu", *args.overrides]
     conf = config.load(overrides)
-    config.check(conf)
+    values.check(conf)
     # One long shot and one half as long: a chain of segments, and a seam between two shots.
     frames = max(2, round(args.seconds * config.film_rate(conf)))
     plan = film(conf, [frames, max(1, frames // 2)])

@@ -77,6 +77,14 @@ def test_a_resume_is_held_against_one_without_its_snapshot() -> None:
     assert "met" not in result  # the bar is for 5,000 tasks
 
 
+@pytest.mark.ray
+def test_the_driver_is_held_against_a_bare_loop_of_ray_calls() -> None:
+    result = figures("bench_driver.py", "--workers", "2", "--seconds", "2", "--step", "0.1")
+    assert 0 < result["share_percent"] < 100 and result["bare_percent"] > 0
+    assert result["calls_per_s"] > 1 and result["bare_calls_per_s"] > 1
+    assert "met" not in result  # the bar is for 32 workers
+
+
 def test_a_bench_refuses_what_it_cannot_measure() -> None:
     done = subprocess.run(
         [sys.executable, str(SCRIPTS / "bench_stitch.py"), "--minutes", "0"],

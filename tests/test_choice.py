@@ -7,7 +7,8 @@ from conftest import make_settings
 from helpers import shot, shots
 
 from farm.errors import BadInput
-from farm.plan.plan import make_plan, take_seed
+from farm.plan.plan import make_plan
+from farm.plan.rules import take_seed
 from farm.script.choice import Choice, choose
 from farm.script.model import Fade, ShotList
 

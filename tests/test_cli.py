@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from farm.cli import main
-from farm.config import FarmConf, load
+from farm.config import load
+from farm.schema import FarmConf
 
 GOOD = "EXT. SEA - DAY\n\nA red boat sails on. [[5s]]\n\nA white bird hops. [[2s]]\n"
 

@@ -12,7 +12,7 @@ from typing import get_type_hints
 import pytest
 
 from farm.completion import ENDINGS, ROOT, SCHEMA, choices, read_keys
-from farm.config import FarmConf
+from farm.schema import FarmConf
 from farm.script.read import READERS
 
 ASK = "from farm.cli import main; main()"

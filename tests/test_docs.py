@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from farm.cli import parser
-from farm.config import check, load
+from farm.config import load
 from farm.programme import read_programme, sweep
+from farm.values import check
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -17,6 +17,8 @@ from farm.errors import StoreError
 from farm.garbage import YOUNG_S, Garbage, Wanted, collect_garbage, find_garbage
 from farm.ledger import Blobs, Commits, decode_commit
 from farm.plan.plan import Plan, make_plan
+from farm.run import Outcome
+from farm.snapshot import snapshot_key
 from farm.store.directory import DirectoryStore
 from farm.store.memory import MemoryStore
 from farm.store.s3 import S3Store
@@ -36,6 +38,7 @@ class Farm:
         items = [shot(f"{number}", 40, seed=seed) for number, seed in enumerate(seeds, 1)]
         self.films[film] = plan = make_plan(film, shots(*items), make_settings())
         worker = make_worker(self.store)
+        worker.clock = self.clock
         make_driver(plan, self.store, clock=self.clock).render(lambda: FakePool(worker))
 
     def wanted(self) -> Wanted:
@@ -53,13 +56,28 @@ class Farm:
         return {info.key: info.modified for info in infos}
 
     def check_whole(self) -> None:
-        """Every film is made again without a worker (in a copy, since that touches what it relies on)."""
-        for plan in self.films.values():
-            store = MemoryStore(self.clock.now)
-            store._objects = dict(self.store._objects)
-            store._modified = dict(self.store._modified)
-            outcome = make_driver(plan, store, clock=copy.copy(self.clock)).render(nobody)
-            assert outcome.rendered == 0
+        """Every film is made again without a worker (in a copy, since that touches what it relies on).
+
+        And so with the film's snapshot, which hides what is missing behind it, and without.
+        """
+        for film, plan in self.films.items():
+            assert self.store.stat(snapshot_key(film)) is not None
+            for snapshot in (True, False):
+                store = MemoryStore(self.clock.now)
+                store._objects = dict(self.store._objects)
+                store._modified = dict(self.store._modified)
+                if not snapshot:
+                    store.delete(snapshot_key(film))
+                outcome = make_driver(plan, store, clock=copy.copy(self.clock)).render(nobody)
+                assert outcome.rendered == 0
+                self.check_young(store, outcome)
+
+    def check_young(self, store: MemoryStore, outcome: Outcome) -> None:
+        """What a film that was just begun relies on is far from being collected."""
+        for commit in outcome.commits.values():
+            refs = [ref.key for ref in commit.outputs.values()]
+            for key in (f"commits/{commit.key}/{commit.generation:06d}", *refs):
+                assert self.clock.time - store._modified[key] < YOUNG_S - 3 * DAY
 
 
 def nobody() -> FakePool:

@@ -16,7 +16,7 @@ from farm import __version__
 from farm.job.events import Event, Planned, decode
 from farm.job.machine import step
 from farm.job.state import State, begin
-from farm.plan.plan import Kind, Task
+from farm.plan.task import Kind, Task
 
 JOURNALS = Path(__file__).parent / "journals"
 FAULTS = {"task", "infrastructure", "corrupt"}

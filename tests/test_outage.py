@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -98,6 +100,35 @@ def test_patience_ends(plan: Plan) -> None:
     with pytest.raises(StoreAway, match=r"waited for 10 minutes .*the same command goes on"):
         make_driver(plan, patient, clock=clock).render(lambda: FakePool(make_worker(patient)))
     assert 1600 < clock.time < 1660
+
+
+def test_many_who_wait_are_told_once() -> None:
+    class Away(MemoryStore):
+        away = True
+
+        def stat(self, key):
+            if self.away:
+                raise StoreAway("the store does not answer")
+            return super().stat(key)
+
+    class Waking(FakeClock):
+        def sleep(self, seconds: float) -> None:
+            if threading.get_ident() not in met:
+                met.add(threading.get_ident())
+                gate.wait(10)  # until all of them wait
+            super().sleep(seconds)
+            store.away = self.time < 1100
+
+    store, clock, told, met, gate = Away(), Waking(), [], set(), threading.Barrier(4)
+    patient = PatientStore(store, clock=clock, patience_s=3600, tell=told.append)
+    for again in (False, True):
+        store.away, clock.time = True, 1000.0
+        met.clear()
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(patient.stat, "abcd")) == [None] * 4
+        assert len(told) == (4 if again else 2)
+        assert told[-2] == "the store does not answer; waiting until it is back"
+        assert told[-1].startswith("the store is back after ")
 
 
 def test_who_waits_can_be_stopped() -> None:

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farm.errors import BadInput
+from farm.plan.estimate import estimate
 from farm.plan.naming import check_film_name, film_name
-from farm.plan.plan import Kind, estimate, make_plan
+from farm.plan.plan import make_plan
 from farm.plan.segments import split_windows
+from farm.plan.task import Kind
 from farm.timebase import latents_for
 
 

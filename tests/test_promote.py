@@ -18,8 +18,11 @@ from farm.media.alike import alike
 from farm.media.encode import encode_shot
 from farm.models.denoise import begin_from, denoise
 from farm.models.matrix import Levels, chain
-from farm.plan.plan import Kind, estimate, make_plan, steps_below
+from farm.plan.estimate import estimate
+from farm.plan.plan import make_plan
+from farm.plan.rules import steps_below
 from farm.plan.spec import Draft
+from farm.plan.task import Kind
 
 FILM = shots(shot("1", 150), shot("2", 40))
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 from conftest import make_settings
 from helpers import FakePool, TextMedia, make_driver, make_worker, shot, shots
 
-from farm.plan.plan import estimate, make_plan
+from farm.plan.estimate import estimate
+from farm.plan.plan import make_plan
 from farm.report import film_report, joins, plan_json
 from farm.status import film_status, list_films, status_text
 from farm.store.memory import MemoryStore

@@ -121,6 +121,7 @@ def test_killed_at_any_store_call_the_same_bytes_come_out(
 ) -> None:
     # A beat in between would be one more call on a slow machine, and die in a thread of its own.
     monkeypatch.setattr("farm.heartbeat.BEAT_S", 3600.0)
+    monkeypatch.setattr("farm.stock.EVERY", 2)  # so that a snapshot is half written, and one is behind
     plan = make_plan("film", shots(shot("1", 60), shot("2", 20)), make_settings())
     whole = undisturbed(plan)
     for calls in range(1, 200):

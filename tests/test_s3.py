@@ -23,12 +23,13 @@ from helpers import FakeModel, FakePool, make_driver, make_worker, shot, shots, 
 from s3_proxy import ALWAYS, Fault, Proxy
 
 from farm.cli import main
-from farm.config import check, load
+from farm.config import load
 from farm.errors import BadInput, FarmError, NotFound, StoreAway, StoreError
 from farm.plan.plan import make_plan
 from farm.store import s3
 from farm.store.s3 import S3Store
 from farm.store.s3_place import Place
+from farm.values import check
 
 BIG = os.urandom(3 << 20)
 MANY = bytes(range(256)) * 40_000  # more than one part

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from farm.plan.plan import Kind, Task
+from farm.plan.task import Kind, Task
 
 
 class Phase(StrEnum):

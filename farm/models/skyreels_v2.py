@@ -30,6 +30,7 @@ from transformers.utils import logging as transformers_logging
 
 from farm.models.decode import stream_frames, to_pixels
 from farm.models.denoise import Network, begin_from, denoise, levels_of
+from farm.models.heap import keep_heap
 from farm.models.matrix import Row, chain, cut
 from farm.models.memory import lean
 from farm.models.noise import NoiseSource
@@ -63,6 +64,8 @@ class SkyReelsV2:
     def __init__(self, folder: Path, device: str) -> None:
         self.folder, self.device = folder, torch.device(device)
         self._parts: dict[str, Any] = {}
+        if self.device.type == "cpu":
+            keep_heap()
 
     def _load(self, name: str, kind: Any, dtype: torch.dtype) -> Any:
         # One in another format is another part: converted to and fro, weights would lose bits.

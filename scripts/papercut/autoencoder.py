@@ -140,7 +140,9 @@ def train(
         with torch.autocast("cpu", torch.bfloat16):
             with torch.set_grad_enabled(not decoder_only):
                 latents = model.encode(video).latent_dist.mode().float()
-            noised = latents + 0.08 * torch.randn(latents.shape, generator=generator)
+            # So that the decoder bears latents that a network drew; at the end less, for it blurs.
+            noise = 0.04 if decoder_only else 0.08
+            noised = latents + noise * torch.randn(latents.shape, generator=generator)
             output = model.decode(noised).sample.float()
         loss = _loss(output, video, weight) + 2e-3 * (latents.square() - 1).relu().mean()
         optimizer.zero_grad()

@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 
 import together
+from farm.models.heap import keep_heap
 
 
 def main() -> None:
@@ -54,6 +55,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     args.work.mkdir(parents=True, exist_ok=True)
     together.start()
+    keep_heap()
     if args.command == "autoencoder":
         import autoencoder
 

@@ -1,0 +1,225 @@
+"""Builds the tasks of a film, shot by shot, each with its recipe and its key."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from fractions import Fraction
+from functools import lru_cache
+
+from farm.plan.common import common_recipes
+from farm.plan.planned import PlannedShot
+from farm.plan.recipe import canonical, key_of
+from farm.plan.rules import choose_continuity, evaluations, take_seed
+from farm.plan.segments import Window, split_windows
+from farm.plan.spec import FamilySpec, Settings
+from farm.plan.task import Kind, Task
+from farm.script.model import Shot
+from farm.timebase import Span, first_showing, frames_of, latents_for, source_frame
+
+EMBED_S = 0.1  # for estimates
+DRAFT = "draft-"  # begins the parts of tasks that make a preview's segments
+
+
+class Builder:
+    """Makes a film's tasks in the order of their needs; what many of them have in common it makes once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.tasks: list[Task] = []
+        self.texts: dict[str, Task] = {}
+        self.common = {kind: (canonical(recipe),) for kind, recipe in common_recipes(settings).items()}
+        self.windows: dict[tuple[Window, bool, int, int | None, int], tuple[tuple[str, ...], float]] = {}
+
+    def add(
+        self,
+        kind: Kind,
+        shot: str | None,
+        part: str,
+        recipe: str,
+        after: tuple[Task, ...],
+        cost: float,
+        common: tuple[str, ...] | None = None,
+    ) -> Task:
+        common = common or self.common[kind]
+        task = Task(
+            kind=kind,
+            shot=shot,
+            part=part,
+            digest=key_of(kind.value, (*common, recipe), [task.digest for task in after]),
+            common=common,
+            own=recipe,
+            after=after,
+            cost=cost,
+        )
+        self.tasks.append(task)
+        return task
+
+    def embed(self, text: str) -> Task:
+        """One task a text, however many shots share it."""
+        if (made := self.texts.get(text)) is not None:
+            return made
+        part = hashlib.sha256(text.encode()).hexdigest()[:16]
+        self.texts[text] = self.add(Kind.EMBED, None, part, canonical({"text": text}), (), EMBED_S)
+        return self.texts[text]
+
+    def shot(self, shot: Shot, span: Span, keys: tuple[int, ...]) -> tuple[PlannedShot, Task]:
+        """Plan a shot's tasks; returns it with the task that finishes it."""
+        settings = self.settings
+        family, rate = settings.family, settings.output.rate
+        latents = latents_for(
+            source_frame(shot.frames - 1, family.rate, rate) + 1,
+            family.temporal_stride,
+        )
+        way = choose_continuity(shot.continuity or settings.continuity, latents, settings)
+        # Segments on their own overlap by one column all the same: a window's column 0 decodes
+        # right only at the start of a shot, so mid-shot it is discarded.
+        overlap, opening = (family.overlap, family.opening) if way == "chain" else (1, 0)
+        windows = split_windows(latents, family.window, overlap, opening)
+        tasks = self.segments(shot, windows, chained=way == "chain")
+        finish = self.finish(shot.name, "", shot.frames, tasks, latents, keys, shot.prompt)
+        planned = PlannedShot(
+            shot=shot,
+            span=span,
+            continuity=way,
+            latents=latents,
+            windows=windows,
+            frames=_owned_frames(windows, shot.frames, family, rate),
+        )
+        return planned, finish
+
+    def _texts(self, shot: Shot) -> tuple[Task, Task]:
+        return self.embed(shot.prompt), self.embed(self.settings.sampling.negative_prompt)
+
+    def _own(self, shot: Shot) -> str:
+        """What all segments of a shot have in common."""
+        seed = self.settings.seed if shot.seed is None else shot.seed
+        return canonical({"shot": shot.id, "scene": shot.scene, "seed": take_seed(seed, shot.take)})
+
+    def segments(self, shot: Shot, windows: tuple[Window, ...], *, chained: bool) -> tuple[Task, ...]:
+        """A shot's segments: those of its preview first, where the film is made from one."""
+        sampling, texts, own = self.settings.sampling, self._texts(shot), self._own(shot)
+        draft = sampling.draft
+        drafts: list[Task] = []
+        made: list[Task] = []
+        for index, window in enumerate(windows if draft else ()):
+            before = drafts[-1] if chained and index else None
+            assert draft is not None
+            drafts.append(
+                self.denoise(
+                    shot.name,
+                    f"{DRAFT}{index}",
+                    own,
+                    window,
+                    texts,
+                    before,
+                    steps=draft.steps,
+                    guide_above=draft.guide_above,
+                )
+            )
+        for index, window in enumerate(windows):
+            before = made[-1] if chained and index else None
+            made.append(
+                self.denoise(
+                    shot.name,
+                    str(index),
+                    own,
+                    window,
+                    texts,
+                    before,
+                    steps=sampling.steps,
+                    guide_above=sampling.guide_above,
+                    draft=drafts[index] if draft else None,
+                )
+            )
+        return tuple(made)
+
+    def _window(
+        self, window: Window, chained: bool, steps: int, level: int | None, guide_above: int
+    ) -> tuple[tuple[str, ...], float]:
+        """What segments at this place have in common in all shots, and what one costs."""
+        if (made := self.windows.get((window, chained, steps, level, guide_above))) is not None:
+            return made
+        sampling, cost = self.settings.sampling, self.settings.cost
+        recipe = {
+            "span": (window.span.start, window.span.stop),
+            "given": window.given,
+            "way": "chain" if chained else "cut",
+            "context_level": sampling.context_level if chained else None,
+            "steps": steps,
+            "draft_level": level,
+            "guide_above": guide_above,
+        }
+        asked = evaluations(steps, level, guide_above, sampling)
+        made = (
+            (*self.common[Kind.DENOISE], canonical(recipe)),
+            asked * len(window.span) * cost.evaluation_s_per_latent,
+        )
+        self.windows[window, chained, steps, level, guide_above] = made
+        return made
+
+    def denoise(
+        self,
+        shot: str,
+        part: str,
+        own: str,
+        window: Window,
+        texts: tuple[Task, Task],
+        before: Task | None,
+        *,
+        steps: int,
+        guide_above: int,
+        draft: Task | None = None,
+    ) -> Task:
+        """One window: chained to the task `before`, or on its own; begun from a `draft`, or as noise."""
+        chosen = self.settings.sampling.draft
+        level = chosen.level if chosen and draft else None
+        common, cost = self._window(window, before is not None, steps, level, guide_above)
+        after = tuple(task for task in (*texts, before, draft) if task is not None)
+        return self.add(Kind.DENOISE, shot, part, own, after, cost, common)
+
+    def finish(
+        self,
+        shot: str,
+        part: str,
+        frames: int,
+        segments: tuple[Task, ...],
+        latents: int,
+        keys: tuple[int, ...] = (),
+        prompt: str = "",
+    ) -> Task:
+        recipe = {"frames": frames, "keys": keys, "prompt": prompt}
+        cost = latents * self.settings.cost.decode_s_per_latent
+        return self.add(Kind.FINISH, shot, part, canonical(recipe), segments, cost)
+
+    def control(self, item: PlannedShot) -> PlannedShot:
+        """Make the segment behind a shot's first long one once more on its own, to hold its join against."""
+        shot, join = item.shot, item.control_join
+        made = {task.id: task for task in self.tasks if task.shot == shot.name}
+        before = [made[segment.task] for segment in item.segments[:join]]
+        window = item.windows[join]
+        alone = self.denoise(
+            shot.name,
+            "control",
+            self._own(shot),
+            window,
+            self._texts(shot),
+            None,
+            steps=self.settings.sampling.steps,
+            guide_above=self.settings.sampling.guide_above,
+        )
+        tasks = (*before, alone)
+        finish = self.finish(shot.name, "control", item.frames[join].stop, tasks, window.span.stop)
+        return replace(item, control=finish.id)
+
+
+@lru_cache(maxsize=4096)
+def _owned_frames(
+    windows: tuple[Window, ...], frames: int, family: FamilySpec, rate: Fraction
+) -> tuple[Span, ...]:
+    """The frames of the film, counted within the shot, that each window's own latent frames show."""
+
+    def showing(latent: int) -> int:
+        return min(frames, first_showing(frames_of(latent, family.temporal_stride), family.rate, rate))
+
+    return tuple(Span(showing(window.owned.start), showing(window.owned.stop)) for window in windows)
