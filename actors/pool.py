@@ -22,6 +22,7 @@ from farm.ports import Lease, Report, WorkerJoined, WorkerLost
 from farm.worker import Worker
 
 MAX_STILLBORN = 3  # actors that fail before they ever stood, one after another
+VACANT_S = 60.0  # before a place that could not be filled is tried again
 _LOST_NODE = "its node has died"  # what Ray says then: no fault of who was starting there
 
 
@@ -61,6 +62,7 @@ class RayPool:
             runtime_env={"env_vars": environment},
         )
         self.slots: dict[str, _Slot] = {}
+        self.vacant: list[float] = []  # when places are to be filled
         self.count = self.stillborn = 0
         for _ in range(spec.workers):
             self._hire()
@@ -85,6 +87,9 @@ class RayPool:
             self._hire()
 
     def poll(self, timeout: float) -> Sequence[Report]:
+        while self.vacant and self.vacant[0] <= time.monotonic():
+            self.vacant.pop(0)
+            self._hire()
         waiting = {slot.call: slot for slot in self.slots.values() if slot.call is not None}
         if not waiting:  # nobody works: the driver waits for a moment to come
             time.sleep(timeout)
@@ -114,11 +119,15 @@ class RayPool:
         reason = " ".join(str(error).split())
         if not slot.stands and _LOST_NODE not in reason:
             self.stillborn += 1
-            if self.stillborn >= MAX_STILLBORN:
+            if self.stillborn >= MAX_STILLBORN and not any(other.stands for other in self.slots.values()):
                 raise FarmError(f"workers cannot start: {reason[-600:]}")
         del self.slots[slot.name]
         ray.kill(slot.actor)
-        self._hire()
+        # While others work, a place that cannot be filled is tried again later.
+        if not slot.stands and self.stillborn >= MAX_STILLBORN:
+            self.vacant.append(time.monotonic() + VACANT_S)
+        else:
+            self._hire()
         return WorkerLost(
             worker=slot.name,
             reason=f"{type(error).__name__}: {reason[:200]}",

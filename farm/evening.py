@@ -146,7 +146,7 @@ def _go(
     heed_signals(stop)
     told = Lines(sys.stderr)
     hook = Webhook.from_environment(told.say)
-    store = parts.patient(conf, store, told.say, stop.is_set)
+    patient = parts.patient(conf, store, told.say, lambda: stopped() is not None)
     until = _until(programme, clock.now())
     if until is not None:
         told.say(f"{programme.name}: until {datetime.fromtimestamp(until).astimezone():%a %H:%M}")
@@ -165,14 +165,14 @@ def _go(
             hook.send(film_event(end.outcome, state=end.state, message=end.reason, at=end.ended))
         try:
             if end.state == "done":
-                conclude(store, end.outcome)
+                conclude(patient, end.outcome)
         except FarmError as error:  # the film is there all the same
             told.say(f"{name}: its report could not be written: {error}")
 
     made = Night(
-        [_driver(film, conf, store, clock) for film in films],
+        [_driver(film, conf, patient, clock) for film in films],
         name=programme.name,
-        store=store,
+        store=patient,
         clock=clock,
         limits=limits_of(conf),
         stopped=stopped,
@@ -180,12 +180,15 @@ def _go(
     )
     began = clock.now()
     weights = {film.plan.settings.weights.identity: film.plan.settings.weights for film in films}
-    ends = made.render(lambda: parts.start_workers(conf, list(weights.values()), stop.is_set))
-    report = write_report(programme.name, conf, store, ends, (began, clock.now(), until))
     uri = store.locate(f"nights/{programme.name}/report.html")
-    if hook is not None:
-        hook.send(night_event(report, uri=uri, at=clock.now()))
-        hook.close(HOOK_S)
+    try:
+        ends = made.render(lambda: parts.start_workers(conf, list(weights.values()), stop.is_set))
+        report = write_report(programme.name, conf, store, ends, (began, clock.now(), until))
+        if hook is not None:
+            hook.send(night_event(report, uri=uri, at=clock.now()))
+    finally:
+        if hook is not None:
+            hook.close(HOOK_S)
     rows = [{**outcome_json(end.outcome), "state": end.state, "reason": end.reason} for end in ends]
     result = {
         "night": programme.name,
@@ -197,17 +200,16 @@ def _go(
 
 
 def _driver(film: _Planned, conf: FarmConf, store: BlobStore, clock: SystemClock) -> Driver:
-    driver = Driver(
+    return Driver(
         film.plan,
         store=store,
         clock=clock,
         observer=Lines(sys.stderr, film.plan.film),
         stopped=lambda: False,
         records=film_records(store, film.order, film.takes, film.plan),
-        limits=limits_of(conf),
+        limits=replace(limits_of(conf), stall_s=None, run_s=None),  # those are the night's
+        priority=film.priority,
     )
-    driver.state.priority = film.priority
-    return driver
 
 
 def _until(programme: Programme, now: float) -> float | None:
@@ -215,7 +217,7 @@ def _until(programme: Programme, now: float) -> float | None:
     if programme.until is None:
         return None
     hour, minute = programme.until
-    begun = datetime.fromtimestamp(now).astimezone()
+    begun = datetime.fromtimestamp(now)  # the wall's time: there may be a change of the clocks in between
     end = begun.replace(hour=hour, minute=minute, second=0, microsecond=0)
     return (end if end > begun else end + timedelta(days=1)).timestamp()
 

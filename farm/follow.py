@@ -26,6 +26,7 @@ class Follower:
         self.next = 0
         self.state: State | None = None  # none where the journal is another plan's
         self.began = self.made = 0.0
+        self.working: float | None = None  # since when it has had workers
         self.found: set[str] = set()
 
     def catch_up(self) -> State | None:
@@ -33,10 +34,12 @@ class Follower:
         for event in self._news():
             if isinstance(event, events.Planned):
                 self.state = begin(self.plan.tasks) if event.plan == self.plan.digest else None
-                self.began, self.made = event.at, 0.0
+                self.began, self.made, self.working = event.at, 0.0, None
             if self.state is None:
                 continue
             step(self.state, event)
+            if isinstance(event, events.Joined) and self.working is None:
+                self.working = event.at
             if isinstance(event, events.Finished):
                 self.made += self.tasks[event.task].cost
         return self.state
@@ -59,12 +62,12 @@ class Follower:
 
     def left(self, now: float) -> float | None:
         """Seconds until the film is likely to be done, by this run's pace; None before it can be told."""
-        if self.state is None or self.made <= 0 or self.state.complete:
+        if self.state is None or self.working is None or self.made <= 0 or self.state.complete:
             return None
         todo = sum(
             task.cost for task in self.plan.tasks if self.state.states[task.id].phase is not Phase.DONE
         )
-        return max(0.0, now - self.began) * todo / self.made
+        return max(0.0, now - self.working) * todo / self.made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

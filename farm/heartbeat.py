@@ -38,10 +38,20 @@ class Heartbeat:
                 "wait for it or stop it"
             )
         self._write(0)
-        for film in self.films:
-            if _key(film) != self.at:
-                self.store.put(_key(film), json.dumps({"run": self.run, "at": self.at}).encode())
-        self.thread.start()
+        self.thread.start()  # before the films are marked: of many, that takes longer than others watch
+        try:
+            for film in self.films:
+                if _key(film) != self.at:
+                    self.store.put(_key(film), json.dumps({"run": self.run, "at": self.at}).encode())
+        except BaseException:
+            self.release()
+            raise
+
+    def let_go(self, film: str) -> None:
+        """One of the films is over: others may render it, though this run goes on."""
+        with contextlib.suppress(StoreError, Interrupted):
+            if _fields(_read(self.store, _key(film))).get("run") == self.run:
+                self.store.delete(_key(film))
 
     def _write(self, beat: int) -> None:
         self.store.put(self.at, json.dumps({"run": self.run, "beat": beat}).encode())
@@ -61,10 +71,11 @@ class Heartbeat:
         if self.thread.ident is None:
             return
         self.thread.join()
-        for key in {self.at, *map(_key, self.films)}:
-            with contextlib.suppress(StoreError, Interrupted):
-                if _fields(_read(self.store, key)).get("run") == self.run:
-                    self.store.delete(key)
+        for film in self.films:
+            self.let_go(film)
+        with contextlib.suppress(StoreError, Interrupted):
+            if _fields(_read(self.store, self.at)).get("run") == self.run:
+                self.store.delete(self.at)
 
 
 def alive(store: BlobStore, films: Collection[str], clock: Clock) -> frozenset[str]:

@@ -17,7 +17,7 @@ from farm.heartbeat import Heartbeat
 from farm.inbox import Inbox
 from farm.job.leasing import MAX_FAULTS, wants
 from farm.job.machine import CANCELLED, next_wake
-from farm.job.sharing import Candidate, choose
+from farm.job.sharing import FEED_EVERY, Candidate, choose
 from farm.limits import KEPT, Limits, Watch
 from farm.ports import (
     AttemptDone,
@@ -118,7 +118,9 @@ class Night:
         self.owner: dict[str, _Screen] = {}
         self.running: dict[str, Lease] = {}
         self.warm: dict[str, str] = {}  # worker -> the weights of the film it last worked for
-        self.faults: dict[str, dict[str, set[tuple[str, str]]]] = {}
+        self.leases = 0
+        self.failed_on: dict[str, set[str]] = {}  # key of a task -> workers on which it failed
+        self.faults: dict[str, dict[str, set[str]]] = {}  # worker -> kind -> what was done elsewhere
 
     def render(self, start_workers: Callable[[], Executor]) -> list[FilmEnd]:
         """Render all films, and say what became of each, in their order.
@@ -129,7 +131,9 @@ class Night:
         for screen in self.screens.values():
             screen.driver.run = run
             screen.driver.stopped = lambda: self.closing is not None
-        heartbeat = Heartbeat(self.store, run, list(self.screens), at=f"nights/{self.name}/driver.json")
+        # Of its own, since two nights may have one name.
+        beat = f"nights/{self.name}/driver-{run}.json"
+        self.heartbeat = heartbeat = Heartbeat(self.store, run, list(self.screens), at=beat)
         heartbeat.take(self.clock)
         inbox = Inbox(self.store, self.clock, dict.fromkeys(self.screens, run))
         try:
@@ -168,20 +172,22 @@ class Night:
                 screen.share, screen.served = _Share(self, executor), now
             while self._open():
                 for message in inbox.read():
-                    self.screens[message.film].driver.asked.append(message)
+                    if self.screens[message.film].end is None:
+                        self.screens[message.film].driver.asked.append(message)
                 self._turn(executor, watch)
                 self._reclaim(executor)
                 self._heed(watch)
-        except FarmError as error:  # the workers or the store of all films
+        except Exception as error:  # the workers or the store of all films, or a mistake of ours
             for screen in self._open():
-                self._close(screen, error)
+                self._close(screen, _told(error))
         finally:
             if executor is not None:
                 executor.close()
 
     def _turn(self, executor: Executor, watch: Watch) -> None:
         wakes = [wake for screen in self._open() if (wake := next_wake(screen.driver.state)) is not None]
-        timeout = min([POLL_S, *(max(0.01, wake - self.clock.now()) for wake in wakes)])
+        now = screens[0].driver.time() if (screens := self._open()) else 0.0
+        timeout = min([POLL_S, *(max(0.01, wake - now) for wake in wakes)])
         for report in executor.poll(timeout):
             if isinstance(report, AttemptDone):
                 watch.progress(self.clock.monotonic())
@@ -200,13 +206,12 @@ class Night:
         if isinstance(report, WorkerLost):
             screen = self.forget(worker)
             if screen is not None and screen.share is not None:
+                screen.served = self.clock.monotonic()
                 screen.share.news.append(report)
             return
-        if isinstance(report, AttemptFailed) and report.fault == "task" and worker in self.running:
-            lease = self.running[worker]
-            failed = self.faults.setdefault(worker, {}).setdefault(lease.kind, set())
-            failed.add((lease.key, lease.task))
-        self.running.pop(worker, None)
+        lease = self.running.pop(worker, None)
+        if lease is not None:
+            self._blame(lease, report)
         screen = self.owner.pop(worker, None)
         if screen is None or screen.share is None:
             return  # of a lease that was given away
@@ -215,9 +220,20 @@ class Night:
         self.free.append(worker)
         screen.share.news += [WorkerLeaves(worker=worker), report]
 
+    def _blame(self, lease: Lease, report: Report) -> None:
+        """What one worker does and others could not was theirs to blame, and not the task's."""
+        if isinstance(report, AttemptFailed) and report.fault == "task":
+            self.failed_on.setdefault(lease.key, set()).add(lease.worker)
+        elif isinstance(report, AttemptDone):
+            for other in self.failed_on.pop(lease.key, set()) - {lease.worker}:
+                self.faults.setdefault(other, {}).setdefault(lease.kind, set()).add(lease.key)
+
     def _turn_film(self, screen: _Screen) -> None:
         share = screen.share
         assert share is not None
+        state = screen.driver.state
+        if state.paused or not state.ready:  # it has nothing for a worker to do, and starves of none
+            screen.served = self.clock.monotonic()
         self._guarded(screen, lambda: screen.driver.turn(share))
         if screen.end is None and screen.driver.over:
             self._close(screen)
@@ -225,11 +241,8 @@ class Night:
     def _lend(self, worker: str) -> None:
         """Lend a free worker to the film that should have it, if any wants it."""
         now = self.clock.monotonic()
-        barred = frozenset(
-            kind
-            for kind, failed in self.faults.get(worker, {}).items()
-            if len(failed) >= MAX_FAULTS and not self._all_faulty(kind)
-        )
+        barred = self._barred(worker)
+        others = frozenset(other for other in {*self.free, *self.owner} if not self._barred(other))
         candidates = [
             Candidate(
                 film=screen.film,
@@ -238,19 +251,24 @@ class Night:
                 waits=0.0 if screen.lent else now - screen.served,
             )
             for screen in self._open()
-            if wants(screen.driver.state, worker, barred)
+            if wants(screen.driver.state, worker, barred, others)
         ]
-        chosen = choose(candidates)
+        chosen = choose(candidates, feed=self.leases % FEED_EVERY == 0)
         if chosen is None:
             return
+        self.leases += 1
         screen = self.screens[chosen.film]
         assert screen.share is not None
         self.free.remove(worker)
         self.owner[worker] = screen
         screen.lent.add(worker)
-        screen.began = screen.began or self.clock.now()
+        if screen.began is None:
+            screen.began, screen.driver.begun = self.clock.now(), now
         self.warm[worker] = screen.driver.plan.settings.weights.identity
-        screen.share.news.append(WorkerJoined(worker=worker, barred=tuple(sorted(barred))))
+        # Most films need to know of no others: they matter to a task that failed somewhere.
+        named = tuple(sorted(others)) if screen.driver.state.retried else ()
+        joined = WorkerJoined(worker=worker, barred=tuple(sorted(barred)), others=named)
+        screen.share.news.append(joined)
         self._turn_film(screen)
         if worker not in self.running and self.owner.get(worker) is screen:  # it was not needed after all
             screen.share.news.append(WorkerLeaves(worker=worker))
@@ -258,17 +276,17 @@ class Night:
             del self.owner[worker]
             self.free.append(worker)
 
-    def _all_faulty(self, kind: str) -> bool:
-        """Whether a kind fails wherever it is tried: then no worker is to blame."""
-        workers = {*self.free, *self.owner}
-        return all(len(self.faults.get(worker, {}).get(kind, ())) >= MAX_FAULTS for worker in workers)
+    def _barred(self, worker: str) -> frozenset[str]:
+        """The kinds of which several tasks failed on a worker and were done elsewhere."""
+        faults = self.faults.get(worker, {})
+        return frozenset(kind for kind, failed in faults.items() if len(failed) >= MAX_FAULTS)
 
     def _heed(self, watch: Watch) -> None:
         now = self.clock.monotonic()
         screens = self._open()
         if self.closing is None:
             self.closing = self.stopped() or (watch.over if watch.is_over(now) else None)
-        if self.closing is not None or all(screen.driver.state.paused for screen in screens):
+        if self.closing is not None or all(screen.driver.state.resting for screen in screens):
             watch.progress(now)
         watch.check(now, workers=bool(self.free or self.owner) or self.closing is not None)
 
@@ -284,11 +302,8 @@ class Night:
         """Do something for one film; what goes wrong with it ends that film and no other."""
         try:
             call()
-        except FarmError as error:
-            self._close(screen, error)
         except Exception as error:  # a mistake of ours must not cost the other films their night
-            traceback.print_exc()
-            self._close(screen, FarmError(f"{type(error).__name__}: {error}"))
+            self._close(screen, _told(error))
 
     def _close(self, screen: _Screen, error: FarmError | None = None) -> None:
         """A film has come to its end; what still runs of it is left off."""
@@ -296,8 +311,8 @@ class Night:
         if error is None:
             try:
                 driver.finish()
-            except FarmError as unfinished:
-                error = unfinished
+            except Exception as unfinished:
+                error = _told(unfinished)
         state, reason = "done" if error is None else "failed", str(error or "")
         if isinstance(error, Interrupted):
             state = "cancelled" if driver.state.stopping == CANCELLED else "stopped"
@@ -315,4 +330,16 @@ class Night:
             began=screen.began or now,
             ended=now,
         )
-        self.told(screen.end)
+        self.heartbeat.let_go(screen.film)
+        try:
+            self.told(screen.end)
+        except Exception:  # the film has come to its end all the same
+            traceback.print_exc()
+
+
+def _told(error: Exception) -> FarmError:
+    """An error as people are told of it; a mistake of ours with where it was made."""
+    if isinstance(error, FarmError):
+        return error
+    traceback.print_exception(error)
+    return FarmError(f"{type(error).__name__}: {error}")

@@ -57,7 +57,7 @@ class Script:
 def read_order(order: Order, conf: FarmConf) -> Script:
     """Read an order's script and name its film. Raises BadInput."""
     shots = read_script(order.data, order.file, config.film_rate(conf), conf.script.format)
-    name = conf.film or film_name(shots.title, order.file)
+    name = check_film_name(conf.film or film_name(shots.title, order.file))
     if not order.choice.whole:
         shots = choose(shots, order.choice)
         # A film that is taken up again has its choice in its name already.

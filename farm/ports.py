@@ -159,10 +159,14 @@ class Commit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerJoined:
-    """A worker stands. It is not to be given tasks of the kinds it is `barred` from."""
+    """A worker stands. It is not to be given tasks of the kinds it is `barred` from.
+
+    `others` are workers that could be lent too.
+    """
 
     worker: str
     barred: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

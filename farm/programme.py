@@ -102,15 +102,14 @@ def _entries(fields: dict[str, yaml.Node], node: yaml.Node, path: Path) -> list[
     if not re.fullmatch(r"-?[0-9]{1,6}", priority):
         raise BadInput(f"{_at(file, fields['priority'])}: priority must be a whole number, not {priority!r}")
     settings = _settings(fields.get("settings"), file)
-    for setting in settings:
-        if setting.partition("=")[0].partition(".")[0] in _FARM:
-            raise BadInput(
-                f"{_at(file, fields['settings'])}: {setting} is of the whole night: write it into the "
-                "night's own settings"
-            )
     choices: list[tuple[str, ...]] = [()]
     if (swept := fields.get("sweep")) is not None:
         choices = expand(_pairs(swept, file, "sweep", joined=","), _at(file, swept))
+    for setting in (*settings, *choices[0]):
+        if setting.partition("=")[0].partition(".")[0] in _FARM:
+            raise BadInput(
+                f"{_at(file, node)}: {setting} is of the whole night: write it into its own settings"
+            )
     return [
         Entry(
             script=path.parent / _text(fields["script"], "script", file),

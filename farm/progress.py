@@ -14,6 +14,7 @@ from farm.job.events import (
     Failed,
     Finished,
     Found,
+    Joined,
     Lost,
     Overdue,
     Paused,
@@ -39,9 +40,11 @@ class Tally:
         self.tasks: dict[str, Task] = {task.id: task for task in plan.tasks}
         self.total = sum(task.cost for task in plan.tasks) or 1.0
         self.found = self.made = 0.0
-        self.began = time.monotonic()
+        self.began: float | None = None
 
     def add(self, event: Event) -> None:
+        if isinstance(event, Joined) and self.began is None:
+            self.began = time.monotonic()  # a film of a night may have waited for hours
         if isinstance(event, Found):
             self.found += self.tasks[event.task].cost
         elif isinstance(event, Finished):
@@ -53,7 +56,7 @@ class Tally:
 
     def left(self) -> str:
         """Time left, once enough is done to tell."""
-        if self.made <= 0.02 * self.total:
+        if self.began is None or self.made <= 0.02 * self.total:
             return ""
         elapsed = time.monotonic() - self.began
         return time_text(elapsed * max(0.0, self.total - self.found - self.made) / self.made)

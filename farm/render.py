@@ -11,8 +11,9 @@ from typing import Any
 
 from farm import __version__, parts
 from farm.clock import SystemClock
-from farm.errors import BadInput, FarmError
+from farm.errors import AnotherDriver, BadInput, FarmError, Interrupted
 from farm.films import put_json
+from farm.job.machine import CANCELLED
 from farm.limits import Limits
 from farm.order import Order, order_record
 from farm.plan.estimate import estimate
@@ -61,17 +62,24 @@ def make(
         limits=limits_of(conf),
     )
     state, message = "failed", ""
+    heard = True
     try:
         outcome = driver.render(lambda: parts.start_workers(conf, [plan.settings.weights], stop.is_set))
         conclude(store, outcome)
         state = "done"
+    except AnotherDriver:  # the film is that one's, and so is what is told of it
+        heard = False
+        raise
     except FarmError as error:
         message = str(error)
+        if isinstance(error, Interrupted):
+            state = "cancelled" if driver.state.stopping == CANCELLED else "stopped"
         raise
     finally:
         observer.close()
         if hook is not None:
-            hook.send(film_event(driver.outcome(), state=state, message=message, at=clock.now()))
+            if heard:
+                hook.send(film_event(driver.outcome(), state=state, message=message, at=clock.now()))
             hook.close(HOOK_S)
     result = outcome_json(outcome)
     for line in unseen(outcome):

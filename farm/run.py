@@ -70,7 +70,8 @@ class Outcome:
 class Driver:
     """Renders one plan. Every event is journalled before what follows from it is done.
 
-    `records` (name to JSON object) are written beside the film once it is this driver's.
+    `records` (name to JSON object) are written beside the film once it is this driver's. `priority` counts
+    among the films of a night.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Driver:
         stopped: Callable[[], bool],
         records: Mapping[str, dict[str, Any]] | None = None,
         limits: Limits = NO_LIMITS,
+        priority: int = 0,
     ) -> None:
         self.records = records or {}
         self.plan, self.store, self.clock = plan, store, clock
@@ -95,7 +97,7 @@ class Driver:
         self.state = begin(plan.tasks)
         self.logs: dict[str, list[str]] = {}
         self.epoch = clock.now() - clock.monotonic()
-        self.limits = limits
+        self.limits, self.priority = limits, priority
         self.run = uuid.uuid4().hex
         self.asked: list[Message] = []
         self.leased: dict[str, tuple[Lease, float]] = {}  # by worker, with when
@@ -177,14 +179,16 @@ class Driver:
         self.observer.begin(self.plan, self.state)
         self._take_stock()
 
-    def _time(self) -> float:
+    def time(self) -> float:
         """The time that events carry. It goes on evenly though the clock be set while a film is made."""
         return self.epoch + self.clock.monotonic()
 
     def _take_stock(self) -> None:
         """Journal what the store holds already: the truth from which this run goes on."""
-        now = self._time()
+        now = self.time()
         batch: list[events.Event] = [events.Planned(at=now, plan=self.plan.digest, run=self.run)]
+        if self.priority:
+            batch.append(events.Prioritised(at=now, priority=self.priority))
         self.stock = Stock(self.plan, self.store)
         for task, found in self.stock.take(self.clock.now()):
             if isinstance(found, Commit):
@@ -233,9 +237,9 @@ class Driver:
         Asked to stop, nothing new is started, and what runs has a while to be finished: it would be lost.
         """
         wake = next_wake(self.state)
-        timeout = POLL_S if wake is None else min(POLL_S, max(0.01, wake - self._time()))
+        timeout = POLL_S if wake is None else min(POLL_S, max(0.01, wake - self.time()))
         reports = executor.poll(timeout)
-        now = self._time()
+        now = self.time()
         batch: list[events.Event] = [
             *self._orders(now),
             *self.stock.doubt(reports, now),
@@ -285,7 +289,7 @@ class Driver:
     def _heed_limits(self) -> None:
         """Raises FarmError where workers or progress were waited for long enough."""
         now = self.clock.monotonic()
-        if self.state.paused or self.state.stopping is not None:
+        if self.state.resting or self.state.stopping is not None:
             self.watch.progress(now)
         self.watch.check(now, workers=bool(self.state.workers) or self.state.stopping is not None)
 
@@ -297,10 +301,10 @@ class Driver:
         return FarmError(self._failure())
 
     def _event(self, report: Report) -> events.Event:
-        now = self._time()
+        now = self.time()
         match report:
             case WorkerJoined():
-                return events.Joined(at=now, worker=report.worker, barred=report.barred)
+                return events.Joined(at=now, worker=report.worker, barred=report.barred, others=report.others)
             case WorkerLost():
                 self.leased.pop(report.worker, None)
                 return events.Lost(at=now, worker=report.worker, reason=report.reason, fault=report.fault)

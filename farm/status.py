@@ -9,6 +9,7 @@ from typing import Any
 from farm.errors import BadInput, NotFound, StoreAway, StoreError
 from farm.heartbeat import alive
 from farm.job.events import Failed, Finished, Found
+from farm.job.state import Phase, State
 from farm.ledger import Journal, load_takes
 from farm.ports import BlobStore, Clock
 from farm.progress import time_text
@@ -30,10 +31,11 @@ def no_film(store: BlobStore, film: str) -> BadInput:
     return BadInput(f"there is no film {film!r} in this store; there is: {there}")
 
 
-def film_status(store: BlobStore, film: str, *, running: bool) -> dict[str, Any]:
+def film_status(store: BlobStore, film: str, *, running: bool, state: State | None = None) -> dict[str, Any]:
     """How far a film is: its shots with the segments that are done, and what failed.
 
-    `running` says whether a driver renders it (see `farm.heartbeat.alive`).
+    `running` says whether a driver renders it (see `farm.heartbeat.alive`). Without the `state` of who
+    follows it, the whole journal is read.
 
     Raises:
         BadInput: when there is no such film.
@@ -47,11 +49,17 @@ def film_status(store: BlobStore, film: str, *, running: bool) -> dict[str, Any]
     except (ValueError, LookupError, TypeError) as error:
         where = store.locate(f"films/{film}/plan.json")
         raise StoreError(f"{where} is damaged: render the film again, and it is written anew") from error
-    events = last_run(Journal(store, film).read())
-    done = {event.task for event in events if isinstance(event, Finished | Found)}
-    failed = {
-        event.task: event.message for event in events if isinstance(event, Failed) and event.task not in done
-    }
+    if state is None:
+        events = last_run(Journal(store, film).read())
+        done = {event.task for event in events if isinstance(event, Finished | Found)}
+        failed = {
+            event.task: event.message
+            for event in events
+            if isinstance(event, Failed) and event.task not in done
+        }
+    else:
+        done = {task for task, current in state.states.items() if current.phase is Phase.DONE}
+        failed = dict(state.failures())
     shots = []
     takes = load_takes(store, film)
     for shot, parts in segments.items():
@@ -128,7 +136,7 @@ def status_text(status: dict[str, Any]) -> str:
     for shot in status["shots"]:
         if "take" in shot:
             lines.append(f"  shot {shot['id']:<7} take {shot['take']} of {len(shot['takes'])}")
-    shown = [task for task in status.get("tasks", ()) if task["state"] not in ("waiting", "blocked")]
+    shown = status.get("tasks", [])
     for task in shown[:MAX_TASKS]:
         tries = f", tried {task['tries']} times" if task["tries"] else ""
         lines.append(

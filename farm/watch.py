@@ -77,14 +77,15 @@ def _follower(conf: FarmConf, store: BlobStore, film: str) -> Follower | None:
 
 def _look(store: BlobStore, film: str, follower: Follower | None) -> dict[str, Any]:
     clock = SystemClock()
-    found = film_status(store, film, running=film in alive(store, [film], clock))
+    running = film in alive(store, [film], clock)
     state = None if follower is None else follower.catch_up()
+    found = film_status(store, film, running=running, state=state)
     if follower is None or state is None:
         return found
     now = clock.now()
     running = found["state"] == "rendering"
-    if running and state.paused:
-        found["state"] = "paused"
+    if running and not state.running:
+        found["state"] = "paused" if state.resting else "waiting"
     return {
         **found,
         "priority": state.priority,
@@ -97,7 +98,7 @@ def _watch(store: BlobStore, film: str, follower: Follower | None, found: dict[s
     """Show a film until nobody renders it any more; each look takes about a second, for a heartbeat."""
     console = Console(file=sys.stderr)
     with Live(Text(status_text(found)), console=console, auto_refresh=False, transient=True) as live:
-        while found["state"] in ("rendering", "paused"):
+        while found["state"] in ("rendering", "paused", "waiting"):
             live.update(Text(status_text(found)), refresh=True)
             found = _look(store, film, follower)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
@@ -111,11 +112,12 @@ def test_what_is_wrong_is_said_in_the_evening(night: FakeModel, capsys: pytest.C
         ("films: []\n", "line 1: a night has a list of `films:`"),
         ("films:\n  - scrpt: small.yaml\n", "line 2: a film takes no key 'scrpt': did you mean 'script'?"),
         ("films:\n  - script: small.yaml\n    priority: high\n", "line 3: priority must be a whole number"),
-        ("films:\n  - script: small.yaml\n    settings: {store.root: x}\n", "line 3: store.root=x is of the"),
+        ("films:\n  - script: small.yaml\n    settings: {store.root: x}\n", "line 2: store.root=x is of the"),
         ("until: noon\nfilms:\n  - script: small.yaml\n", "line 1: until is a time of day"),
         ("films:\n  - script: small.yaml\n  - script: small.yaml\n", "would both be the film 'small'"),
         ("films:\n  - script: small.yaml\n    settings: {qualty: draft}\n", "there is no key 'qualty'"),
         ("films:\n  - script: small.yaml\n    sweep: {seed: 'range(1,'}\n", "line 3:"),
+        ("films:\n  - script: small.yaml\n    sweep: {cluster.workers: [1, 2]}\n", "is of the whole night"),
         ("settings: {film: x}\nfilms:\n  - script: small.yaml\n", "film=x: the films of a night"),
         ("", "the file is empty: write `films:`"),
     ):
@@ -158,8 +160,28 @@ def test_names_of_variants_are_short_and_differ() -> None:
 
 def test_the_night_ends_at_the_next_such_hour() -> None:
     programme = Programme(name="n", until=(7, 30), settings=(), entries=())
-    evening = datetime(2026, 3, 4, 22, 0).astimezone()
+    evening = datetime(2026, 3, 4, 22, 0)
     ends = datetime.fromtimestamp(_until(programme, evening.timestamp()) or 0)
     assert (ends.day, ends.hour, ends.minute) == (5, 7, 30)
-    early = datetime(2026, 3, 4, 6, 0).astimezone()
+    early = datetime(2026, 3, 4, 6, 0)
     assert datetime.fromtimestamp(_until(programme, early.timestamp()) or 0).day == 4
+
+
+@pytest.mark.parametrize("night", [datetime(2026, 3, 28, 22, 0), datetime(2026, 10, 24, 22, 0)])
+def test_a_night_in_which_the_clocks_change_ends_by_the_clock(
+    night: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        ends = _until(Programme(name="n", until=(7, 30), settings=(), entries=()), night.timestamp())
+        found = datetime.fromtimestamp(ends or 0)
+        assert (found.day, found.hour, found.minute) == (night.day + 1, 7, 30)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_no_film_lies_where_nights_do(night: FakeModel, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("nights.yaml").write_text(SECOND.replace("Second", "Nights"))
+    assert "a store keeps its nights under that name" in refused(capsys, "render", "nights.yaml")

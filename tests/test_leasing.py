@@ -183,25 +183,67 @@ def test_a_task_waits_for_a_worker_on_which_it_did_not_fail_and_does_not_wait_fo
     assert run.worker == "w" and run.task in (first.task, other.task)
 
 
-def test_a_worker_on_which_several_of_a_kind_fail_gets_no_more_of_them() -> None:
-    items = (shot(str(index), 20) for index in range(1, MAX_FAULTS + 4))
+def test_a_worker_on_which_several_of_a_kind_fail_that_others_do_gets_no_more_of_them() -> None:
+    items = (shot(str(index), 20) for index in range(1, 40))
     state = begin(make_plan("film", shots(*items), make_settings()).tasks)
-    commands = through_embeds(state, "bad")
-    failed = 0
-    while failed < MAX_FAULTS:
+    running = {run.worker: run for run in [*through_embeds(state, "bad"), *joined(state, "good")]}
+    now, tried, other_work = 1.0, 0, 0
+    while not state.complete:
+        after = []
+        for worker, run in list(running.items()):
+            now += 50.0
+            del running[worker]
+            if worker == "bad" and run.task.startswith("denoise"):
+                tried += 1
+                after += fail(state, run, at=now)
+            else:
+                other_work += worker == "bad"
+                after += finish(state, run, at=now)
+        after += step(state, Tick(at=now + 50.0))
+        running |= {run.worker: run for run in after}
+    # A few more may have begun before the other worker showed whose fault it is, in 39 shots.
+    assert MAX_FAULTS <= tried <= 3 * MAX_FAULTS
+    assert other_work
+    step(state, Lost(at=now, worker="bad", reason="its node was taken", fault="node"))
+    assert "bad" not in state.faults  # the name again would be another process
+
+
+def test_what_fails_everywhere_is_held_against_no_worker() -> None:
+    state = begin(plan_of(20, 20, 20, 20).tasks)
+    running = [*through_embeds(state, "a"), *joined(state, "b")]
+    now = 1.0
+    while running:
+        now += 100.0
+        after = [*fail(state, running.pop(0), at=now), *step(state, Tick(at=now + 50.0))]
+        running += after
+    assert state.failures() and not state.faults
+
+
+def test_a_task_waits_for_a_worker_that_could_be_lent() -> None:
+    state = begin(plan_of(20).tasks)
+    run = up_to(state, "denoise/1/0")
+    step(state, Left(at=1.0, worker="w"))
+    fail(state, run, at=1.0)
+    step(state, Tick(at=100.0))
+    assert wants(state, "w") and not wants(state, "w", others=frozenset(["w", "v"]))
+    assert wants(state, "v", others=frozenset(["w", "v"]))
+    assert step(state, Joined(at=101.0, worker="w", others=("v", "w"))) == []
+    (again,) = step(state, Joined(at=102.0, worker="v", others=("v", "w")))
+    assert (again.task, again.worker) == (run.task, "v")
+
+
+def test_a_paused_shot_that_is_cancelled_leaves_nothing_behind() -> None:
+    state = begin(plan_of(20, 20).tasks)
+    (run,) = through_embeds(state)
+    mine = run.task.split("/")[1]
+    other = ({"1", "2"} - {mine}).pop()
+    step(state, Paused(at=1, shot=other))
+    assert not state.resting  # something runs
+    while commands := finish(state, run):
         (run,) = commands
-        assert run.task.startswith("denoise")
-        commands = fail(state, run, at=1.0)
-        failed += 1
-    # While it is alone, it is not to blame.
-    assert commands and commands[0].task.startswith("denoise")
-    joined(state, "good")
-    assert not suits(state, "bad", state.states["denoise/6/0"])
-    assert suits(state, "bad", state.states["finish/1"])
-    assert suits(state, "good", state.states["denoise/6/0"])
-    step(state, Lost(at=2.0, worker="bad", reason="its node was taken", fault="node"))
-    joined(state, "bad")  # the name again, another process
-    assert suits(state, "bad", state.states["denoise/6/0"])
+    assert state.resting and not state.settled
+    step(state, Cancelled(at=2, shot=other))
+    assert state.settled and not state.held and not state.resting
 
 
 def test_a_barred_worker_is_not_given_the_kind() -> None:
@@ -243,6 +285,9 @@ def test_new_events_survive_the_journal(event: Event) -> None:
     assert decode(encode([event])) == [event]
 
 
+ASKED = ["finish", "finish", "pause", "resume", "priority", "left", "join", "fail", "cancel"]
+
+
 @given(st.data())
 def test_whatever_is_asked_no_task_and_no_worker_is_lost(data: st.DataObject) -> None:
     """Anything asked in any order; then all is resumed, and the job comes to its end."""
@@ -255,7 +300,7 @@ def test_whatever_is_asked_no_task_and_no_worker_is_lost(data: st.DataObject) ->
 
     take(joined(state, "a", "b"))
     for _ in range(data.draw(st.integers(0, 30))):
-        what = data.draw(st.sampled_from(["finish", "pause", "resume", "priority", "left", "join", "fail"]))
+        what = data.draw(st.sampled_from(ASKED))
         if what == "finish" and running:
             take(finish(state, running.pop(0)))
         elif what == "fail" and running:
@@ -273,21 +318,23 @@ def test_whatever_is_asked_no_task_and_no_worker_is_lost(data: st.DataObject) ->
                     ),
                 )
             )
+        elif what == "cancel":
+            take(step(state, Cancelled(at=state.now, shot=data.draw(st.sampled_from("123")))))
         elif what == "left":
             take(step(state, Left(at=state.now, worker=data.draw(st.sampled_from("abc")))))
         elif what == "join":
             take(step(state, Joined(at=state.now, worker=data.draw(st.sampled_from("abc")))))
-        tasks = [run.task for run in running]
-        assert len(set(tasks)) == len(tasks) == state.running
+        live = [run.task for run in running if state.states[run.task].worker == run.worker]
+        assert len(set(live)) == len(live) == state.running
         assert state.paused or not (state.idle and state.ready) or state.stopping
     take(step(state, Resumed(at=state.now)))
     take(joined(state, "a", "b", "c"))
     for round_ in range(500):
         while running:
             take(finish(state, running.pop(0)))
-        if state.complete or state.failures():
+        if state.complete or state.settled:
             break
         take(step(state, Tick(at=state.now + 100.0 * (round_ + 1))))
-    assert state.complete or state.failures()
+    assert state.complete or (state.failures() and state.settled)
     if state.complete:
         assert all(current.phase is Phase.DONE for current in state.states.values())

@@ -40,11 +40,16 @@ class Spoiled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """A worker is there. It is not to be given tasks of the kinds that it is `barred` from."""
+    """A worker is there. It is not to be given tasks of the kinds that it is `barred` from.
+
+    `others` are workers that could be lent to the job too, so that a task need not be tried again where it
+    failed.
+    """
 
     at: float
     worker: str
     barred: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

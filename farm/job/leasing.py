@@ -61,11 +61,11 @@ def pending(state: State) -> list[Run]:
     return commands
 
 
-def suits(state: State, worker: str, task: TaskState) -> bool:
-    """Whether a worker may be given a task: nobody present may be likelier to bring it to an end.
+def suits(state: State, worker: str, task: TaskState, others: frozenset[str] | None = None) -> bool:
+    """Whether a worker may be given a task: nobody else may be likelier to bring it to an end.
 
     Least likely is one on which several tasks of the kind failed, then one on which this task did: it may
-    be the worker that is to blame.
+    be the worker that is to blame. `others` are workers that could be lent (None is those last told of).
     """
     if not (task.failed_on or state.barred or state.faults):
         return True
@@ -78,18 +78,20 @@ def suits(state: State, worker: str, task: TaskState) -> bool:
         return False
     doubts = [
         doubt(other)
-        for other in state.workers
+        for other in {*state.workers, *(state.others if others is None else others)}
         if other not in state.leaving and kind not in state.barred.get(other, ())
     ]
     return doubt(worker) <= min(doubts, default=(True, True))
 
 
 def is_faulty(state: State, worker: str, kind: str) -> bool:
-    """Whether so many tasks of a kind failed on a worker that it may be the worker's fault."""
+    """Whether so many tasks of a kind failed on a worker, and were done elsewhere, that it is to blame."""
     return len(state.faults.get(worker, {}).get(kind, ())) >= MAX_FAULTS
 
 
-def wants(state: State, worker: str, barred: frozenset[str] = frozenset()) -> bool:
+def wants(
+    state: State, worker: str, barred: frozenset[str] = frozenset(), others: frozenset[str] = frozenset()
+) -> bool:
     """Whether the job would give a task to this worker, if it had it: for who shares workers out."""
     if state.paused or state.stopping is not None:
         return False
@@ -98,7 +100,7 @@ def wants(state: State, worker: str, barred: frozenset[str] = frozenset()) -> bo
         if (
             current.phase is Phase.READY
             and state.tasks[current.index].kind.value not in barred
-            and suits(state, worker, current)
+            and suits(state, worker, current, others)
         ):
             return True
     return False

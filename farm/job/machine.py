@@ -90,6 +90,7 @@ def _wake(state: State) -> None:
 
 def _join(state: State, event: Joined) -> None:
     state.leaving.discard(event.worker)  # one that was to go stays
+    state.others = frozenset(event.others)
     if event.barred:
         state.barred[event.worker] = frozenset(event.barred)
     if event.worker not in state.workers:
@@ -146,6 +147,7 @@ def _finished(state: State, event: Finished) -> None:
         current.generation = event.generation + 1
         _requeue(state, event.task)
         return
+    _blame(state, event.task, event.worker)
     _done(state, event.task, event.generation, event.output)
 
 
@@ -170,7 +172,8 @@ def _failed(state: State, event: Failed) -> None:
     current = _release(state, event.task)
     state.retried += 1
     if event.fault == "task":
-        _blame(state, current, event.worker)
+        current.tries += 1
+        current.failed_on |= {event.worker}
     else:
         current.losses += 1
     if current.tries >= MAX_TRIES or current.losses >= MAX_LOSSES:
@@ -184,12 +187,12 @@ def _failed(state: State, event: Failed) -> None:
     _delay(state, event.task)
 
 
-def _blame(state: State, current: TaskState, worker: str) -> None:
-    """Note a failure that may be the task's fault, or the worker's."""
-    current.tries += 1
-    current.failed_on |= {worker}
-    task = state.tasks[current.index]
-    state.faults.setdefault(worker, {}).setdefault(task.kind.value, set()).add(task.id)
+def _blame(state: State, task: str, worker: str) -> None:
+    """What one worker does and others could not was theirs to blame, and not the task's."""
+    current = state.states[task]
+    kind = state.tasks[current.index].kind.value
+    for other in current.failed_on - {worker}:
+        state.faults.setdefault(other, {}).setdefault(kind, set()).add(task)
 
 
 def _give_up(state: State, task: str, error: str) -> None:
@@ -255,8 +258,7 @@ def _pause(state: State, shot: str | None) -> None:
     waiting = [task for *_, task in state.ready if state.tasks[state.states[task].index].shot == shot]
     for task in dict.fromkeys(waiting):
         if state.states[task].phase is Phase.READY:
-            state.move(state.states[task], Phase.HELD)
-            state.held.append(task)
+            state.hold(task)
 
 
 def _resume(state: State, shot: str | None) -> None:
@@ -266,10 +268,8 @@ def _resume(state: State, shot: str | None) -> None:
         state.paused_shots.clear()
     else:
         state.paused_shots.discard(shot)
-    held, state.held = state.held, []
-    for task in held:
-        if state.states[task].phase is Phase.HELD:
-            state.make_ready(task)  # where its shot is paused still, it is held again
+    for task in sorted(state.held, key=lambda task: state.states[task].index):
+        state.make_ready(task)  # where its shot is paused still, it is held again
 
 
 def _prioritise(state: State, shot: str | None, priority: int) -> None:

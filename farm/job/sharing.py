@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 STARVING_S = 600.0
+FEED_EVERY = 4  # leases, one of which may go to a film that starves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,16 +22,17 @@ class Candidate:
     waits: float
 
 
-def choose(candidates: Sequence[Candidate]) -> Candidate | None:
+def choose(candidates: Sequence[Candidate], *, feed: bool) -> Candidate | None:
     """Choose among films, given in the night's order.
 
     The higher priority first; then one whose model is loaded, for that takes minutes; then the night's order,
-    so that films are finished one after another rather than all at the end. But one that has waited
-    ten minutes without any worker gets this one, so that none starves behind a long film before it.
+    so that films are finished one after another rather than all at the end. But where `feed` says that it
+    is time to, the one that has waited longest gets this one, if that is ten minutes: none starves behind
+    a long film before it. Who calls says so every few times, or many films would only take turns.
     """
     if not candidates:
         return None
     hungriest = max(candidates, key=lambda film: film.waits)
-    if hungriest.waits >= STARVING_S:
+    if feed and hungriest.waits >= STARVING_S:
         return hungriest
     return min(candidates, key=lambda film: (-film.priority, not film.warm))

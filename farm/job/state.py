@@ -54,8 +54,10 @@ class State:
     idle: list[str] = field(default_factory=list)
     leaving: set[str] = field(default_factory=set)  # they go when what they run is reported
     barred: dict[str, frozenset[str]] = field(default_factory=dict)  # kinds a worker is not to be given
-    faults: dict[str, dict[str, set[str]]] = field(default_factory=dict)  # worker -> kind -> failed tasks
-    held: list[str] = field(default_factory=list)
+    # worker -> kind -> tasks that failed there and were done elsewhere
+    faults: dict[str, dict[str, set[str]]] = field(default_factory=dict)
+    others: frozenset[str] = frozenset()  # workers that could be lent to the job too
+    held: set[str] = field(default_factory=set)
     paused: bool = False
     paused_shots: set[str] = field(default_factory=set)
     priority: int = 0
@@ -74,6 +76,13 @@ class State:
         return self.stopping is not None or not (self.ready or self.delayed or self.held)
 
     @property
+    def resting(self) -> bool:
+        """Whether nothing happens because somebody paused it."""
+        if self.running:
+            return False
+        return self.paused or bool(self.held and not (self.ready or self.delayed))
+
+    @property
     def complete(self) -> bool:
         return self.left == 0
 
@@ -87,15 +96,21 @@ class State:
 
     def move(self, current: TaskState, phase: Phase) -> None:
         """Put a task into a phase, and note when."""
+        if current.phase is Phase.HELD:
+            self.held.discard(self.tasks[current.index].id)
         current.phase, current.since = phase, self.now
+
+    def hold(self, task: str) -> None:
+        """Keep a task that could run until its shot goes on."""
+        self.move(self.states[task], Phase.HELD)
+        self.held.add(task)
 
     def make_ready(self, task: str) -> None:
         """Line a task up for a worker, unless its shot is paused."""
         current = self.states[task]
         made = self.tasks[current.index]
         if made.shot in self.paused_shots:
-            self.move(current, Phase.HELD)
-            self.held.append(task)
+            self.hold(task)
             return
         self.move(current, Phase.READY)
         # Texts go first: a model's text encoder is often its largest part, and is loaded once for all.
