@@ -32,11 +32,11 @@ means](how-a-film-is-made.md#what-same-bytes-means)). Where it cannot go on, it 
 says what happened and what to do ([trouble and cure](trouble.md)).
 
 **What is not.** A segment that is being made when its worker dies is begun again: what is kept is finished
-segments, not steps. Asked to stop, what runs has 15 seconds. A worker that hangs without dying is not
-noticed; stop the render and give the same command again. A store that says it has kept what it has not, or
+segments, not steps. Asked to stop, what runs has 15 seconds. A worker that hangs without dying is noticed
+when its attempt takes longer than `limits.task_minutes` (120). A store that says it has kept what it has not, or
 that lets two writers win where one may, cannot be made good; the second is looked for, and refused. A
 machine whose disk for temporary files is full fails what it is given; with others beside it, take it out of
-the pool.
+the pool. If Ray's own head dies, the driver dies with it, and the same command goes on.
 
 Each row is a test of that name. "The same film" means that its bytes were compared with those of a film
 that nothing happened to. Faults that need many rounds are met with fake models and virtual time; killed

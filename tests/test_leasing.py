@@ -25,7 +25,7 @@ from farm.job.events import (
     decode,
     encode,
 )
-from farm.job.leasing import MAX_FAULTS, Halt, Run, suits, wants
+from farm.job.leasing import MAX_FAULTS, Halt, Run, wants
 from farm.job.machine import CANCELLED, MAX_LOSSES, MAX_TRIES, step
 from farm.job.state import Phase, State, begin
 from farm.plan.plan import make_plan

@@ -98,6 +98,7 @@ def test_no_worker_stands_idle_beside_a_film_that_has_work(store: MemoryStore, c
     assert len(both) > len(seen) / 2
 
 
+@pytest.mark.fault("one film of a night fails", "the others are done, and it is told why")
 def test_a_film_that_fails_costs_the_others_nothing(store: MemoryStore, clock: FakeClock) -> None:
     model = FakeModel()
     model.fail = lambda recipe: ValueError("no such colour") if recipe["seed"] == 66 else None
@@ -360,6 +361,7 @@ def test_a_film_that_is_over_is_free_while_the_night_goes_on(store: MemoryStore,
     assert taken and set(taken) == {(True, False)}
 
 
+@pytest.mark.fault("one worker cannot do a kind of task", "it is done by another, and the film is the same")
 def test_a_task_is_not_tried_again_on_the_worker_it_failed_on_while_another_is_busy(
     store: MemoryStore, clock: FakeClock
 ) -> None:
@@ -382,6 +384,9 @@ def test_a_task_is_not_tried_again_on_the_worker_it_failed_on_while_another_is_b
     ends = night(store, clock, *films)[0].render(lambda: Two(good, 2, clock))
     assert [end.state for end in ends] == ["done", "done"]
     assert len(tried) == len(set(tried))
+    alone = MemoryStore()
+    driver(plan_of("b", 20), alone, FakeClock()).render(lambda: FakePool(make_worker(alone)))
+    assert film_of(store, "b") == film_of(alone, "b")
 
 
 def test_a_bad_film_sets_no_worker_aside(store: MemoryStore, clock: FakeClock) -> None:
