@@ -33,8 +33,8 @@ says what happened and what to do ([trouble and cure](trouble.md)).
 
 **What is not.** A segment that is being made when its worker dies is begun again: what is kept is finished
 segments, not steps. Asked to stop, what runs has 15 seconds. A worker that hangs without dying is noticed
-when its attempt takes longer than `limits.task_minutes` (120). A store that says it has kept what it has not, or
-that lets two writers win where one may, cannot be made good; the second is looked for, and refused. A
+when its attempt takes longer than `limits.task_minutes` (120). A store that says it has kept what it has
+not, or that lets two writers win where one may, cannot be made good; the second is looked for, and refused. A
 machine whose disk for temporary files is full fails what it is given; with others beside it, take it out of
 the pool. If Ray's own head dies, the driver dies with it, and the same command goes on.
 
