@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from farm.errors import AnotherDriver, CorruptBlob, NotFound, StoreAway, StoreError
@@ -98,7 +98,12 @@ class Blobs:
 
 
 def encode_commit(commit: Commit) -> bytes:
-    return json.dumps(asdict(commit), sort_keys=True).encode()
+    # Not by `asdict`, which copies deeply: snapshots hold thousands of these.
+    return json.dumps(commit, sort_keys=True, default=_fields).encode()
+
+
+def _fields(item: Commit | BlobRef) -> dict[str, object]:
+    return {name: getattr(item, name) for name in item.__slots__}
 
 
 def decode_commit(data: bytes, name: str) -> Commit:

@@ -315,7 +315,8 @@ class Driver:
                 self.watch.progress(self.clock.monotonic())
                 commit = report.commit
                 self.arrived[report.task, report.attempt] = commit
-                self._log(report, f"done in {commit.seconds} s")
+                if report.task in self.logs:  # of others the commit says all there is to say
+                    self._log(report, f"done in {commit.seconds} s")
                 return events.Finished(
                     at=now,
                     worker=report.worker,
@@ -344,7 +345,7 @@ class Driver:
             del self.leased[report.worker]
 
     def _log(self, report: AttemptDone | AttemptFailed, text: str) -> None:
-        """Keep a task's log: a line an attempt, with the traceback of a failed one."""
+        """Keep the log of a task that failed: a line an attempt, with the tracebacks."""
         lines = self.logs.setdefault(report.task, [])
         lines.append(f"{self.clock.now():.3f} attempt {report.attempt} on {report.worker}: {text}")
         name = report.task.replace("/", "-")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, get_args
 
 from farm.errors import StoreError
@@ -181,7 +181,13 @@ _KINDS: dict[str, type[Any]] = {kind.__name__.lower(): kind for kind in get_args
 def encode(events: Iterable[Event]) -> bytes:
     """Write events as JSON lines."""
     lines = [
-        json.dumps({"event": type(event).__name__.lower(), **asdict(event)}, separators=(",", ":"))
+        json.dumps(
+            {
+                "event": type(event).__name__.lower(),
+                **{name: getattr(event, name) for name in event.__slots__},
+            },
+            separators=(",", ":"),
+        )
         for event in events
     ]
     return ("\n".join(lines) + "\n").encode()

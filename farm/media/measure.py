@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from farm.series import pack
+from farm.timebase import source_frame
 
 Frame = NDArray[np.uint8]
 Plane = NDArray[np.float32]
 Spectrum = NDArray[Any]  # complex64, which the types of numpy do not know
 
 WIDTH = 160  # of the small picture
+STRIDES = (4, 8)  # how many frames the families there are make of a latent frame
 NOISE = 4.0  # levels of 255: what changes less within half a second is noise, and no motion
 STANDS_OUT = 6.0  # times the spread of a correlation: its peak is a displacement
 BINS = 16  # of a histogram, for each of L, a and b
@@ -38,69 +40,82 @@ _LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)  # ITU-R BT.709, as
 class Measurer:
     """Takes a shot's frames one after another.
 
-    `frames` is how many there will be, at `rate` frames a second: the first and the last second of the
-    shot are held against each other, or its halves where it is shorter than two.
+    `frames` is how many there will be, at `rate` frames a second; the decoder made `source_rate`. The first
+    and the last second of the shot are held against each other, or its halves where it is shorter than two.
     """
 
-    def __init__(self, frames: int, rate: Fraction) -> None:
+    def __init__(self, frames: int, rate: Fraction, source_rate: Fraction) -> None:
         second, half = max(1, round(rate)), max(1, round(rate / 2))
+        self._frames, self._rate, self._source_rate = frames, rate, source_rate
         self._end = max(1, min(second, frames // 2))
-        self._frames = frames
         self._first, self._last = _End(), _End()
+        self._looks: deque[tuple[int, _Look]] = deque(maxlen=max(STRIDES) + 1)
+        """What the newest source frames look like, the newest last."""
         self._greys: deque[Plane] = deque(maxlen=min(half, max(1, frames - 1)))
+        self._coarse: NDArray[np.int16] | None = None
         self._differences: list[float] = []
         self._shifts: list[tuple[float, float]] = []
-        self._ssim: list[float] = []
+        self._ssim: dict[int, list[float]] = {stride: [] for stride in (1, *STRIDES)}
         self._colours: list[NDArray[np.float64]] = []
         self._sharpness: list[float] = []
         self._motion: list[float] = []
-        self._before: tuple[NDArray[np.int16], Plane, Spectrum] | None = None
 
     def add(self, pixels: Frame) -> None:
         """Take the next frame, uint8 [height, width, 3]."""
+        number = len(self._colours)
         coarse = pixels[::2, ::2].astype(np.int16)
+        if self._coarse is not None:
+            self._differences.append(round(float(np.abs(coarse - self._coarse).mean()), 4))
+        self._coarse = coarse
         small = shrink(pixels)
-        grey = small.astype(np.float32) @ _LUMA
-        spectrum = spectrum_of(grey)
-        if self._before is not None:
-            before, grey_before, spectrum_before = self._before
-            self._differences.append(round(float(np.abs(coarse - before).mean()), 4))
-            self._ssim.append(ssim(grey_before, grey))
-            self._shifts.append(displacement(spectrum_before, spectrum, grey.shape))
+        look = _Look(small.astype(np.float32) @ _LUMA)
+        self._compare(source_frame(number, self._source_rate, self._rate), look)
         if len(self._greys) == self._greys.maxlen:
-            self._motion.append(moved(self._greys[0], grey))
-        self._greys.append(grey)
-        self._before = coarse, grey, spectrum
+            self._motion.append(moved(self._greys[0], look.grey))
+        self._greys.append(look.grey)
         colours = lab(small)
         self._colours.append(colours.mean(axis=(0, 1), dtype=np.float64))
         self._sharpness.append(sharpness(pixels))
-        number = len(self._colours) - 1
         if number < self._end:
             self._first.add(colours, self._sharpness[-1])
         if number >= self._frames - self._end:
             self._last.add(colours, self._sharpness[-1])
 
+    def _compare(self, source: int, look: _Look) -> None:
+        """Hold a frame against those before it; `source` numbers it among those the decoder made."""
+        if self._looks:
+            before, look_before = self._looks[-1]
+            self._ssim[1].append(ssim(look_before, look))
+            self._shifts.append(displacement(look_before.spectrum, look.spectrum, look.grey.shape))
+            if source == before:  # shown again for the rate: there is nothing new to see
+                self._looks.pop()
+        for stride in STRIDES:
+            earlier = [found for at, found in self._looks if at <= source - stride]
+            self._ssim[stride].append(ssim(earlier[-1], look) if earlier else 1.0)
+        self._looks.append((source, look))
+
     def facts(self) -> dict[str, Any]:
         """Say what was found, as data for JSON.
 
         - `differences`: of each frame to the one before it, the mean of absolute differences, 0 to 255
-        - `series`, packed (farm/series.py): `across` and `down`, how far the picture as a whole has moved
-          since the frame before, in per cent of its width; `ssim` to the frame before; and of each frame
-          the mean `lightness`, `green_red`, `blue_yellow` (CIE L*, a*, b*) and the natural logarithm of
-          its `sharpness`
+        - `series`, packed (farm/series.py). Of each frame to the one before it: `across` and `down`, how far
+          the picture as a whole has moved, in per cent of its width, and `ssim`. Of each frame: `ssim_4` and
+          `ssim_8`, to the one that the decoder made so many before it; the mean `lightness`, `green_red`,
+          `blue_yellow` (CIE L*, a*, b*); and the natural logarithm of its `sharpness`
         - `drift` from the first second to the last, None for a single frame: `colour`, the distance of
-          the means in CIE Lab (ΔE); `histogram`, the share of pixels (0 to 1) that would have to change
-          their colour; `sharpness` and `saturation`, the last over the first
+          the means in CIE Lab; `histogram`, the share of pixels (0 to 1) that would have to change their
+          colour; `sharpness` and `saturation`, the last over the first
         - `motion`: how many levels of 255 a pixel changes in half a second beyond noise; None likewise
         """
         colours = np.array(self._colours).reshape(-1, 3)
         shifts = np.array(self._shifts).reshape(-1, 2)
+        alike = {"ssim" if stride == 1 else f"ssim_{stride}": found for stride, found in self._ssim.items()}
         return {
             "differences": self._differences,
             "series": {
                 "across": pack(shifts[:, 0], 0.002),
                 "down": pack(shifts[:, 1], 0.002),
-                "ssim": pack(self._ssim, 0.00005),
+                **{name: pack(found, 0.00005) for name, found in alike.items()},
                 "lightness": pack(colours[:, 0], 0.004),
                 "green_red": pack(colours[:, 1], 0.004),
                 "blue_yellow": pack(colours[:, 2], 0.004),
@@ -109,6 +124,16 @@ class Measurer:
             "drift": drift(self._first, self._last) if len(colours) > 1 else None,
             "motion": round(_trimmed(self._motion), 3) if self._motion else None,
         }
+
+
+class _Look:
+    """What a small grey picture [height, width] looks like, worked out once for all comparisons."""
+
+    def __init__(self, grey: Plane) -> None:
+        self.grey = grey
+        self.spectrum = spectrum_of(grey)
+        self.mean = _windows(grey)
+        self.variance = _windows(grey * grey) - self.mean**2
 
 
 class _End:
@@ -184,15 +209,16 @@ def sharpness(pixels: Frame) -> float:
     return float((4 * luma(0, 0) - around).var()) + 1.0
 
 
-def ssim(one: Plane, other: Plane) -> float:
-    """The mean structural similarity of two pictures (Wang et al., 2004), each [height, width], 0 to 255.
+def ssim(one: _Look, other: _Look) -> float:
+    """The mean structural similarity of two pictures of levels from 0 to 255 (Wang et al., 2004).
 
     In windows of 8x8 with equal weights, one every 4 pixels, as video encoders compute it.
     """
-    a, b = _windows(one), _windows(other)
-    aa, bb, ab = _windows(one * one) - a * a, _windows(other * other) - b * b, _windows(one * other) - a * b
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    alike = (2 * a * b + c1) * (2 * ab + c2) / ((a * a + b * b + c1) * (aa + bb + c2))
+    product = one.mean * other.mean
+    shared = _windows(one.grey * other.grey) - product
+    alike = (2 * product + c1) * (2 * shared + c2)
+    alike /= (one.mean**2 + other.mean**2 + c1) * (one.variance + other.variance + c2)
     return float(alike.mean())
 
 
