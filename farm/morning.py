@@ -13,8 +13,9 @@ from typing import Any
 from farm.job.events import Failed, Lost, Overdue
 from farm.ports import Commit
 from farm.progress import time_text
-from farm.report import joins, outcome_json
+from farm.report import outcome_json
 from farm.run import Outcome
+from farm.seams import joins
 from farm.timeline import Timeline, Trouble, Work, draw
 
 STATES = {  # and how a person says it

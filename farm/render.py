@@ -21,7 +21,7 @@ from farm.plan.plan import Plan
 from farm.ports import BlobStore
 from farm.progress import observer_for, time_text
 from farm.renderlog import encode_rows, render_rows
-from farm.report import film_report, outcome_json, plan_json, unseen
+from farm.report import film_report, outcome_json, plan_json, unseen, unsteady
 from farm.run import Driver, Outcome
 from farm.schema import FarmConf
 from farm.script.takes import FilmTakes, encode
@@ -82,7 +82,7 @@ def make(
                 hook.send(film_event(driver.outcome(), state=state, message=message, at=clock.now()))
             hook.close(HOOK_S)
     result = outcome_json(outcome)
-    for line in unseen(outcome):
+    for line in (*unseen(outcome), *unsteady(outcome)):
         print(line, file=sys.stderr)
     print(
         f"{result['rendered']} segments rendered, {result['reused']} reused, "

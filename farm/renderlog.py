@@ -12,8 +12,10 @@ from typing import Any
 from farm.job.events import Lost
 from farm.plan.planned import PlannedShot
 from farm.plan.rules import take_seed
-from farm.report import joins
 from farm.run import Outcome
+from farm.seams import BARS, DRIFTS, figures
+
+_VALUES = [name for name in BARS if name != "difference"]  # which has had its column from the first
 
 
 def render_rows(outcome: Outcome) -> list[dict[str, Any]]:
@@ -21,8 +23,10 @@ def render_rows(outcome: Outcome) -> list[dict[str, Any]]:
 
     `start` and `stop` count frames of the film. `seed` is the one its recipe holds: that of the shot's
     take. `state` is "done", "failed" or "not made", and `made` tells whether it was done in this run.
-    A seam is the join to the segment before, once the shot is finished. Lost workers are no attempts
-    here: who is lost does not say at what.
+    A seam is the join to the segment before, once the shot is finished: `seam_difference` with `seam_ratio`
+    to the steps beside it, and every measure of farm/seams.py with its ratio to other latent boundaries. All
+    rows of a shot say how far it drifts, how much moves in it, and how many of its frames are repeated or
+    frozen. Lost workers are no attempts here: who is lost does not say at what.
     """
     film = _Film(outcome)
     return [row for item in outcome.plan.shots for row in film.rows(item)]
@@ -40,11 +44,14 @@ class _Film:
     def rows(self, item: PlannedShot) -> Iterator[dict[str, Any]]:
         plan, shot = self.outcome.plan, item.shot
         seed = take_seed(plan.settings.seed if shot.seed is None else shot.seed, shot.take)
-        seams = self._seams(item)
+        found = self._figures(item)
+        seams = {join["frame"]: join for join in found.get("joins", ())}
+        drift, still = found.get("drift") or {}, found.get("frozen")
         for segment in item.segments:
             task = segment.task
             commit = self.outcome.commits.get(task)
             seam = seams.get(segment.frames.start, {})
+            measures = seam.get("measures", {})
             yield {
                 "film": plan.film,
                 "shot": shot.name,
@@ -65,12 +72,19 @@ class _Film:
                 "failed_attempts": self.attempts[task],
                 "seam_difference": seam.get("difference"),
                 "seam_ratio": seam.get("ratio"),
+                **{f"seam_{name}_ratio": measures.get(name, {}).get("ratio") for name in BARS},
+                **{f"seam_{name}": measures.get(name, {}).get("value") for name in _VALUES},
+                "seam_shows": ", ".join(seam["shows"]) if seam else None,
+                "shot_motion": found.get("motion"),
+                "shot_repeated": len(found["repeated"]) if found else None,
+                "shot_frozen": sum(stop - start for start, stop in still) if still is not None else None,
+                **{f"drift_{name}": drift.get(name) for name in DRIFTS},
             }
 
-    def _seams(self, item: PlannedShot) -> dict[int, dict[str, Any]]:
-        """A finished shot's joins, by the frame within the shot that they come before."""
+    def _figures(self, item: PlannedShot) -> dict[str, Any]:
+        """What is known of a finished shot's continuity."""
         finish = self.outcome.commits.get(item.finish)
-        return {join["frame"]: join for join in joins(item, finish.facts["differences"])} if finish else {}
+        return figures(item, self.outcome.plan.settings, finish.facts) if finish else {}
 
 
 @cache
@@ -98,6 +112,13 @@ def _schema() -> Any:
         "failed_attempts": whole,
         "seam_difference": real,
         "seam_ratio": real,
+        **{f"seam_{name}_ratio": real for name in BARS},
+        **{f"seam_{name}": real for name in _VALUES},
+        "seam_shows": text,
+        "shot_motion": real,
+        "shot_repeated": whole,
+        "shot_frozen": whole,
+        **{f"drift_{name}": real for name in DRIFTS},
     }
     return pa.schema(kinds.items())
 

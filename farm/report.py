@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from statistics import median
 from typing import Any
 
 from farm.plan.estimate import Estimate
@@ -10,9 +9,8 @@ from farm.plan.plan import Plan
 from farm.plan.planned import PlannedShot
 from farm.ports import Commit
 from farm.run import Outcome
+from farm.seams import figures
 from farm.timebase import rate_text
-
-NEAR = 8  # frames on each side that a join is compared with
 
 
 def plan_json(plan: Plan, done: frozenset[str], estimate: Estimate) -> dict[str, Any]:
@@ -64,39 +62,15 @@ def _shot_json(item: PlannedShot, keys: dict[str, str], done: frozenset[str]) ->
     }
 
 
-def joins(item: PlannedShot, differences: list[float]) -> list[dict[str, Any]]:
-    """The frame difference at each join of a shot, beside the median of its neighbours.
-
-    `differences[i]` is that of frame i + 1 to frame i; a ratio of 1 is a join nobody can see.
-    """
-    found = []
-    for segment in item.segments[1:]:
-        frame = segment.frames.start
-        at = frame - 1
-        near = [
-            differences[index]
-            for index in range(max(0, at - NEAR), min(len(differences), at + NEAR + 1))
-            if index != at and differences[index] > 0  # frames repeated for the rate say nothing
-        ]
-        if 0 <= at < len(differences) and near:
-            usual = median(near)
-            found.append(
-                {
-                    "frame": frame,
-                    "difference": differences[at],
-                    "neighbours": round(usual, 4),
-                    "ratio": round(differences[at] / usual, 3) if usual else None,
-                }
-            )
-    return found
-
-
-def _held_joins(item: PlannedShot, outcome: Outcome) -> list[dict[str, Any]]:
-    """A shot's joins; one beside what it is without continuity, where there is a control."""
-    found = joins(item, outcome.commits[item.finish].facts["differences"])
-    if item.control is not None and len(found) >= item.control_join:
-        control = joins(item, outcome.commits[item.control].facts["differences"])[item.control_join - 1 :]
-        found[item.control_join - 1]["cut"] = control[0]["ratio"] if control else None
+def _continuity(item: PlannedShot, outcome: Outcome) -> dict[str, Any]:
+    """How a shot joins, drifts and moves; one join beside what it is without continuity, if asked for."""
+    settings = outcome.plan.settings
+    found = figures(item, settings, outcome.commits[item.finish].facts)
+    if item.control is not None and len(found["joins"]) >= item.control_join:
+        number = item.control_join - 1
+        control = figures(item, settings, outcome.commits[item.control].facts)["joins"][number : number + 1]
+        found["joins"][number]["cut"] = control[0]["ratio"] if control else None
+        found["joins"][number]["cut_measures"] = control[0]["measures"] if control else {}
     return found
 
 
@@ -131,7 +105,7 @@ def film_report(outcome: Outcome, versions: dict[str, str]) -> dict[str, Any]:
                     for segment in item.segments
                 ],
                 "finish": _work(keys[item.finish], outcome.commits[item.finish]),
-                "joins": _held_joins(item, outcome),
+                **_continuity(item, outcome),
                 **_seen(outcome.commits[item.finish]),
             }
             for item in plan.shots
@@ -158,6 +132,22 @@ def unseen(outcome: Outcome) -> list[str]:
         ]
         if wrong:
             lines.append(f"shot {item.shot.name}: the probe cannot see {', '.join(wrong)}")
+    return lines
+
+
+def unsteady(outcome: Outcome) -> list[str]:
+    """A line for each shot in which a seam shows, or that stands still where it should move."""
+    lines = []
+    for item in outcome.plan.shots:
+        found = figures(item, outcome.plan.settings, outcome.commits[item.finish].facts)
+        shown = [
+            f"a seam shows before frame {join['frame']} ({', '.join(join['shows'])})"
+            for join in found["joins"]
+            if join["shows"]
+        ]
+        shown += [f"frames {start} to {stop - 1} stand still" for start, stop in found["frozen"]]
+        if shown:
+            lines.append(f"shot {item.shot.name}: {'; '.join(shown)}")
     return lines
 
 

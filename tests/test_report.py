@@ -5,7 +5,8 @@ from helpers import FakePool, TextMedia, make_driver, make_worker, shot, shots
 
 from farm.plan.estimate import estimate
 from farm.plan.plan import make_plan
-from farm.report import film_report, joins, plan_json
+from farm.report import film_report, plan_json
+from farm.seams import joins
 from farm.status import film_status, list_films, status_text
 from farm.store.memory import MemoryStore
 

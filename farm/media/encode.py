@@ -21,6 +21,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from numpy.typing import NDArray
 
 from farm.errors import FarmError
+from farm.media.measure import Measurer
 from farm.ports import Recipe
 
 Frame = NDArray[np.uint8]
@@ -113,24 +114,21 @@ def encode(recipe: Recipe, frames: Iterable[Frame], target: Path, keys: Iterable
 def encode_shot(recipe: Recipe, frames: Iterator[Frame], target: Path) -> dict[str, Any]:
     """Encode a shot's frames to an MP4 file and return figures about them.
 
-    The figures: `frames`, and `differences`, the mean absolute difference of each frame to the one
-    before it (0 to 255), from which the joins are judged.
+    The figures: `frames`, and those of `Measurer.facts`.
 
     Raises:
         FarmError: when there are not as many frames as the recipe says.
     """
-    differences: list[float] = []
+    rate = Fraction(recipe["encoding"]["rate"])
+    # Where no rate is said that the frames were made at, it is the film's.
+    measurer = Measurer(recipe["frames"], rate, Fraction(recipe.get("source_rate", rate)))
 
     def watched() -> Iterator[Frame]:
-        before: NDArray[np.int16] | None = None
         for pixels in frames:
-            now = pixels[::2, ::2].astype(np.int16)
-            if before is not None:
-                differences.append(round(float(np.abs(now - before).mean()), 4))
-            before = now
+            measurer.add(pixels)
             yield pixels
 
     count = encode(recipe["encoding"], watched(), target, recipe["keys"])
     if count != recipe["frames"]:
         raise FarmError(f"the decoder made {count} frames where the shot has {recipe['frames']}")
-    return {"frames": count, "differences": differences}
+    return {"frames": count, **measurer.facts()}
