@@ -272,9 +272,11 @@ class Night:
         self._turn_film(screen)
         if worker not in self.running and self.owner.get(worker) is screen:  # it was not needed after all
             screen.share.news.append(WorkerLeaves(worker=worker))
-            screen.lent.discard(worker)
-            del self.owner[worker]
-            self.free.append(worker)
+            self._turn_film(screen)
+            if worker not in self.running:
+                screen.lent.discard(worker)
+                self.owner.pop(worker, None)
+                self.free.append(worker)
 
     def _barred(self, worker: str) -> frozenset[str]:
         """The kinds of which several tasks failed on a worker and were done elsewhere."""

@@ -240,11 +240,13 @@ class Driver:
         timeout = POLL_S if wake is None else min(POLL_S, max(0.01, wake - self.time()))
         reports = executor.poll(timeout)
         now = self.time()
+        # Who leaves comes first, or would be given what the rest of the news makes ready.
         batch: list[events.Event] = [
-            *self._orders(now),
+            *(self._event(report) for report in reports if isinstance(report, WorkerLeaves)),
             *self.stock.doubt(reports, now),
-            *map(self._event, reports),
+            *(self._event(report) for report in reports if not isinstance(report, WorkerLeaves)),
             *self._overdue(now),
+            *self._orders(now),
         ]
         for command in self._apply(batch or [events.Tick(at=now)]):
             if isinstance(command, Halt):

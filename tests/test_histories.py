@@ -93,6 +93,7 @@ class Puppets:
     def __init__(self) -> None:
         self.leases: dict[str, Lease] = {}
         self.slept: list[Lease] = []
+        self.going: set[str] = set()
         self.living: list[str] = []
         self.news: list[Report] = []
 
@@ -108,6 +109,11 @@ class Puppets:
 
     def stop(self, worker: str) -> None:
         """It hears of it when the history says so."""
+
+    def let_go(self) -> None:
+        """Who was taken away and runs nothing is gone."""
+        self.living = [name for name in self.living if name not in self.going or name in self.leases]
+        self.going &= set(self.living)
 
     def replace(self, worker: str) -> None:
         self.slept.append(self.leases.pop(worker))
@@ -180,6 +186,7 @@ class Histories(RuleBasedStateMachine):
                 lease = self.pool.leases.pop(workers[pick % len(workers)])
                 self.pool.news.append(self.worker.run(lease, lambda: False))
                 self.turn()
+                self.pool.let_go()
 
     @precondition(lambda self: self.rendering and self.pool.leases)
     @rule(data=st.data(), calls=st.integers(1, 8), after=st.booleans())
@@ -218,10 +225,12 @@ class Histories(RuleBasedStateMachine):
     @rule(data=st.data())
     def take_away(self, data: st.DataObject) -> None:
         """For other work: at once, or when what it runs is reported."""
+        assume(not self.pool.news)  # who leaves has come
         worker = data.draw(st.sampled_from(self.pool.living))
-        self.pool.living.remove(worker)
         self.pool.news.append(WorkerLeaves(worker=worker))
+        self.pool.going.add(worker)
         self.turn()
+        self.pool.let_go()
 
     @precondition(lambda self: self.rendering)
     @rule(
