@@ -9,7 +9,7 @@ from farm.plan.plan import Plan
 from farm.plan.planned import PlannedShot
 from farm.ports import Commit
 from farm.run import Outcome
-from farm.seams import figures
+from farm.seams import LEAST_MOTION, figures
 from farm.timebase import rate_text
 
 
@@ -136,7 +136,7 @@ def unseen(outcome: Outcome) -> list[str]:
 
 
 def unsteady(outcome: Outcome) -> list[str]:
-    """A line for each shot in which a seam shows, or that stands still where it should move."""
+    """A line for each shot in which a seam shows, or that stands still."""
     lines = []
     for item in outcome.plan.shots:
         found = figures(item, outcome.plan.settings, outcome.commits[item.finish].facts)
@@ -146,6 +146,8 @@ def unsteady(outcome: Outcome) -> list[str]:
             if join["shows"]
         ]
         shown += [f"frames {start} to {stop - 1} stand still" for start, stop in found["frozen"]]
+        if found["motion"] is not None and found["motion"] < LEAST_MOTION:
+            shown = [*shown, "nothing moves"]
         if shown:
             lines.append(f"shot {item.shot.name}: {'; '.join(shown)}")
     return lines

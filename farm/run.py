@@ -240,13 +240,14 @@ class Driver:
         timeout = POLL_S if wake is None else min(POLL_S, max(0.01, wake - self.time()))
         reports = executor.poll(timeout)
         now = self.time()
-        # Who leaves comes first, or would be given what the rest of the news makes ready.
+        # Who leaves comes first, or would be given what the rest makes ready; then what was asked, or that
+        # would be begun which somebody has just stopped.
         batch: list[events.Event] = [
             *(self._event(report) for report in reports if isinstance(report, WorkerLeaves)),
+            *self._orders(now),
             *self.stock.doubt(reports, now),
             *(self._event(report) for report in reports if not isinstance(report, WorkerLeaves)),
             *self._overdue(now),
-            *self._orders(now),
         ]
         for command in self._apply(batch or [events.Tick(at=now)]):
             if isinstance(command, Halt):

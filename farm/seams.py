@@ -32,6 +32,7 @@ FEWEST = 2  # of them, or nothing can be said
 STILL = 0.1  # of a shot's usual difference: a frame that differs less from the one before is the same again
 STILL_LATENT = 0.2  # likewise, of a latent frame: the decoder goes on to change for a while
 NOTHING = 0.001  # below a similarity of 1: what is left of its changes then
+LEAST_MOTION = 0.05  # levels of 255 in half a second: below, nothing moves
 FREEZE_S = 0.25  # so long a run of them is a freeze
 
 # What nobody sees. A figure below counts as this much, or something would be many times next to nothing.
@@ -170,7 +171,11 @@ class Steps:
         steps = [frame for frame in range(1, self.frames) if self.skips[frame]]
         spans: list[tuple[int, int]] = []
         repeated: list[int] = []
-        for run in _halts([self.differences[frame - 1] for frame in steps], STILL):
+        # Differences are taken of every other pixel alone, so a slow thing can escape them.
+        seen = [_share([self.differences[frame - 1] for frame in steps])]
+        if self.series:
+            seen.append(_share([1 - self.series["ssim"][frame - 1] for frame in steps]))
+        for run in _halts([max(shares) for shares in zip(*seen, strict=True)], STILL):
             span = steps[run.start], steps[run.stop - 1] + 1
             if span[1] - span[0] >= FREEZE_S * self.rate:
                 spans.append(span)
@@ -178,7 +183,7 @@ class Steps:
                 repeated += steps[run.start : run.stop]
         if self.over in self.series:
             alike = [self._morph(latent) for latent in range(2, len(self.groups))]
-            for run in _halts(alike, STILL_LATENT):
+            for run in _halts(_share(alike, FLOORS["morph"]), STILL_LATENT):
                 if len(run) > 1 and min(alike[run.start : run.stop]) <= NOTHING:
                     spans.append((self.groups[run.start + 2].start, self.groups[run.stop + 1].stop))
         frozen: list[tuple[int, int]] = []
@@ -243,18 +248,23 @@ class Steps:
         return dist(here, trend)
 
 
-def _halts(values: Sequence[float], share: float) -> list[range]:
-    """Where values fall below a share of the usual all at once: runs of their numbers.
+def _share(values: Sequence[float], least: float = 0.0) -> list[float]:
+    """Values as shares of the usual one, the third quartile of those that are not nothing, or the least."""
+    moving = sorted(value for value in values if value > 0)
+    usual = max(least, moving[len(moving) * 3 // 4] if moving else 1.0)
+    return [value / usual for value in values]
+
+
+def _halts(shares: Sequence[float], most: float) -> list[range]:
+    """Where shares of the usual fall to at most so much, all at once: runs of their numbers.
 
     To come to rest is no halt: what is beside one must be at least a quarter of the usual.
     """
-    moving = sorted(value for value in values if value > 0)
-    usual = moving[len(moving) * 3 // 4] if moving else 0.0
     found, start = [], 0
-    for is_still, run in groupby(values, lambda value: value <= share * usual):
+    for is_still, run in groupby(shares, lambda share: share <= most):
         stop = start + len(list(run))
-        beside = [values[at] for at in (start - 1, stop) if 0 <= at < len(values)]
-        if is_still and all(value >= usual / 4 for value in beside):
+        beside = [shares[at] for at in (start - 1, stop) if 0 <= at < len(shares)]
+        if is_still and all(share >= 0.25 for share in beside):
             found.append(range(start, stop))
         start = stop
     return found

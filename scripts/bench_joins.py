@@ -1,8 +1,10 @@
 """The joins of a long shot: `chain` against `cut`, the same shots at the same seeds, in one run.
 
-Renders a take both ways with the model that ships and prints, for every join, the frame difference
-over the median of its neighbours. 1 is a join nobody can see. `cut`, segments made on their own, is
-what a loop around a pipeline gives. `ratio` is the median of `chain`.
+Renders a take both ways with the model that ships and prints the frame difference at the joins over the
+median of its neighbours, and every measure over what it is at other latent boundaries (docs/continuity.md),
+the middle one of all joins and the worst. 1 is a join nobody can see; the join behind a shot's single first
+frame is left out of these. `shows` counts the seams over a bar, `motion` is what moves in the takes. `cut`,
+segments made on their own, is what a loop around a pipeline gives. `ratio` is the median of `chain`.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ import tempfile
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from farm.seams import BARS
 
 PROMPTS = (
     "Open sea, day. A red boat sails on across the sea.",
@@ -36,28 +40,59 @@ def render(folder: Path, way: str, seconds: int, prompts: tuple[str, ...]) -> di
     return json.loads((folder / "renders" / f"joins-{way}" / "report.json").read_text())
 
 
+def row(way: str, shots: list[dict[str, Any]]) -> dict[str, Any]:
+    """What is printed of one way."""
+    joins = [join for shot in shots for join in shot["joins"]]
+    found = [join["ratio"] for join in joins]
+    ratios = {
+        name: [
+            join["measures"][name]["ratio"]
+            for join in joins
+            if join["frame"] > 1 and name in join["measures"]
+        ]
+        for name in BARS
+    }
+    return {
+        "way": way,
+        "joins": len(found),
+        "median": round(median(found), 3),
+        "worst": max(found),
+        "shows": sum(bool(join["shows"]) for join in joins),
+        "motion": round(median(shot["motion"] for shot in shots), 2),
+        "measures": {
+            name: {"median": round(median(values), 3), "worst": max(values)}
+            for name, values in ratios.items()
+            if values
+        },
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--seconds", type=int, default=12)
     parser.add_argument("--takes", type=int, default=len(PROMPTS), choices=range(1, len(PROMPTS) + 1))
     args = parser.parse_args()
-    ways: dict[str, list[float]] = {}
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
         for way in ("chain", "cut"):
             report = render(Path(folder), way, args.seconds, PROMPTS[: args.takes])
-            ways[way] = [join["ratio"] for shot in report["shots"] for join in shot["joins"]]
-    rows = [
-        {"way": way, "joins": len(found), "median": round(median(found), 3), "worst": max(found)}
-        for way, found in ways.items()
-    ]
+            rows.append(row(way, report["shots"]))
     result = {"ratio": rows[0]["median"], "compared": "chain, with cut as the control", "rows": rows}
     if args.json:
         print(json.dumps(result))
         return
-    print(f"{'way':<6} {'joins':>5} {'median':>7} {'worst':>7}")
-    for row in rows:
-        print(f"{row['way']:<6} {row['joins']:>5} {row['median']:>7} {row['worst']:>7}")
+    print(f"{'way':<6} {'joins':>5} {'median':>7} {'worst':>7} {'shows':>5} {'motion':>6}")
+    for found in rows:
+        print(
+            f"{found['way']:<6} {found['joins']:>5} {found['median']:>7} {found['worst']:>7} "
+            f"{found['shows']:>5} {found['motion']:>6}"
+        )
+    print()
+    print(f"{'way':<6} " + " ".join(f"{name:>13}" for name in BARS) + "   (median, worst)")
+    for found in rows:
+        pairs = (f"{value['median']:.2f} {value['worst']:.2f}" for value in found["measures"].values())
+        print(f"{found['way']:<6} " + " ".join(f"{pair:>13}" for pair in pairs))
     print(f"ratio {result['ratio']}: {result['compared']}")
 
 
