@@ -218,7 +218,7 @@ class Steps:
                 around = [self._morph(other) for other in (latent - 1, latent + 1) if self._has(other)]
                 found["morph"] = _Figure(self._morph(latent), fmean(around) if around else 0.0)
             for name, points in self.levels.items():
-                steps = figure(lambda to, points=points: dist(points[to], points[to - 1]))  # type: ignore[misc]
+                steps = figure(_stepping(points))
                 # A pulse is over by the next frame, and what goes on all the time makes no step.
                 found[name] = _Figure(min(self._level(points, latent), steps.value), steps.beside)
         return found
@@ -268,6 +268,11 @@ def _halts(shares: Sequence[float], most: float) -> list[range]:
             found.append(range(start, stop))
         start = stop
     return found
+
+
+def _stepping(points: Sequence[Point]) -> Callable[[int], float]:
+    """How far each point is from the one before it."""
+    return lambda to: dist(points[to], points[to - 1])
 
 
 def _minus(one: Point, other: Point) -> Point:

@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 from clips import blurred, clip, texture
@@ -28,7 +26,7 @@ from farm.plan.spec import Settings
 from farm.ports import Recipe
 from farm.renderlog import encode_rows, render_rows
 from farm.report import film_report, unsteady
-from farm.seams import BARS, DRIFTS, LEVELS, Steps, figures
+from farm.seams import BARS, DRIFTS, LEVELS, figures
 from farm.store.memory import MemoryStore
 from farm.timebase import source_frame
 from farm.worker import Worker
@@ -205,28 +203,6 @@ def test_where_every_boundary_is_a_join_nothing_is_said() -> None:
     found = figures(plan.shots[0], plan.settings, {"frames": 24, "differences": [1.0] * 23})
     assert found["joins"]
     assert all((join["measures"], join["worst"], join["shows"]) == ({}, None, []) for join in found["joins"])
-
-
-def test_a_real_take_passes_and_its_repeated_frames_are_found() -> None:
-    """Every boundary it would have, wherever it began, is taken for a join once."""
-    with av.open(str(Path(__file__).parent / "clips" / "rabbit.mp4")) as container:
-        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    ratios: list[bool] = []
-    for first in range(4):
-        taken = frames[first:]
-        plan = make_plan("film", shots(shot("1", len(taken))), make_settings())
-        measurer = Measurer(len(taken), SOURCE, SOURCE)
-        for frame in taken:
-            measurer.add(frame)
-        steps = Steps(plan.shots[0], plan.settings, measurer.facts())
-        assert steps.still().frozen == ()
-        assert {frame + first for frame in steps.still().repeated} >= {7, 107}
-        for latent in range(3, len(steps.groups) - 1):
-            steps.joins = {steps.groups[latent].start: latent}
-            found = steps.measured(latent)
-            assert set(found) == set(BARS)
-            ratios += [figure["ratio"] < BARS[name] for name, figure in found.items()]
-    assert np.mean(ratios) > 0.98
 
 
 class Painter(FakeModel):
