@@ -185,9 +185,13 @@ class Night:
                 executor.close()
 
     def _turn(self, executor: Executor, watch: Watch) -> None:
-        wakes = [wake for screen in self._open() if (wake := next_wake(screen.driver.state)) is not None]
-        now = screens[0].driver.time() if (screens := self._open()) else 0.0
-        timeout = min([POLL_S, *(max(0.01, wake - now) for wake in wakes)])
+        # Each driver's events carry its own time.
+        waits = [
+            wake - screen.driver.time()
+            for screen in self._open()
+            if (wake := next_wake(screen.driver.state)) is not None
+        ]
+        timeout = min([POLL_S, *(max(0.01, wait) for wait in waits)])
         for report in executor.poll(timeout):
             if isinstance(report, AttemptDone):
                 watch.progress(self.clock.monotonic())

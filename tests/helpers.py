@@ -174,6 +174,31 @@ def make_driver(plan: Any, store: Any, **more: Any) -> Driver:
     )
 
 
+class WatchedStore(MemoryStore):
+    """A store each call of which goes through `_live(call, *args)`, which a test gives it."""
+
+    def put(self, key, source):
+        return self._live(super().put, key, source)
+
+    def create_if_absent(self, key, data):
+        return self._live(super().create_if_absent, key, data)
+
+    def get(self, key):
+        return self._live(super().get, key)
+
+    def stat(self, key):
+        return self._live(super().stat, key)
+
+    def list(self, prefix):
+        return self._live(super().list, prefix)
+
+    def delete(self, key):
+        return self._live(super().delete, key)
+
+    def touch(self, key):
+        return self._live(super().touch, key)
+
+
 def film_of(store: BlobStore) -> bytes:
     return store.get("films/film/film.mp4")
 

@@ -11,7 +11,18 @@ from typing import Any
 
 import pytest
 from conftest import make_settings
-from helpers import FakeClock, FakeModel, film_of, make_driver, make_worker, nobody, shot, shots, undisturbed
+from helpers import (
+    FakeClock,
+    FakeModel,
+    WatchedStore,
+    film_of,
+    make_driver,
+    make_worker,
+    nobody,
+    shot,
+    shots,
+    undisturbed,
+)
 from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -39,7 +50,7 @@ class Killed(BaseException):
     """A process is gone: a driver's, or a worker's."""
 
 
-class MortalStore(MemoryStore):
+class MortalStore(WatchedStore):
     """What one process sees of a store. It dies at its `left`-th call, before or after that took effect."""
 
     def __init__(self, whole: MemoryStore, left: int = 0, after: bool = False) -> None:
@@ -54,27 +65,6 @@ class MortalStore(MemoryStore):
         if self.after:
             call(*args)
         raise Killed
-
-    def put(self, key, source):
-        return self._live(super().put, key, source)
-
-    def create_if_absent(self, key, data):
-        return self._live(super().create_if_absent, key, data)
-
-    def get(self, key):
-        return self._live(super().get, key)
-
-    def stat(self, key):
-        return self._live(super().stat, key)
-
-    def list(self, prefix):
-        return self._live(super().list, prefix)
-
-    def delete(self, key):
-        return self._live(super().delete, key)
-
-    def touch(self, key):
-        return self._live(super().touch, key)
 
 
 class Moody(FakeModel):

@@ -10,6 +10,7 @@ from helpers import (
     FakeClock,
     FakeModel,
     FakePool,
+    WatchedStore,
     film_of,
     make_driver,
     make_worker,
@@ -72,7 +73,7 @@ class Killed(BaseException):
     """Not an Exception, and the store stays dead: like a killed process, nothing can tidy up in it."""
 
 
-class DyingStore(MemoryStore):
+class DyingStore(WatchedStore):
     """Dies for good at its n-th call, before or after the call took effect."""
 
     def __init__(self, calls: int, after: bool) -> None:
@@ -91,27 +92,6 @@ class DyingStore(MemoryStore):
         if self.dead:
             raise Killed
         return result
-
-    def put(self, key, source):
-        return self._live(super().put, key, source)
-
-    def create_if_absent(self, key, data):
-        return self._live(super().create_if_absent, key, data)
-
-    def get(self, key):
-        return self._live(super().get, key)
-
-    def stat(self, key):
-        return self._live(super().stat, key)
-
-    def list(self, prefix):
-        return self._live(super().list, prefix)
-
-    def delete(self, key):
-        return self._live(super().delete, key)
-
-    def touch(self, key):
-        return self._live(super().touch, key)
 
 
 @pytest.mark.fault("the driver is killed before or after any store call", "the same film")
