@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any
 
 from farm import config, parts, values
@@ -16,6 +15,7 @@ from farm.ledger import load_takes, name_blob
 from farm.order import Order, load_order, plan_order, read_order
 from farm.plan.plan import Plan
 from farm.ports import BlobStore
+from farm.records import named_by_records
 from farm.script.takes import circle
 
 
@@ -29,11 +29,18 @@ def gc(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     values.check(conf)
     store = parts.find_store(conf)
     now = SystemClock().now()
+    whole: dict[str, str] = {}
+
+    def wanted() -> Wanted:
+        found, unplanned = find_wanted(store, args.overrides)
+        whole.update(unplanned)
+        return found
+
     if args.delete:
         store = parts.build_store(conf, writable=True)
-        found = collect_garbage(store, partial(find_wanted, store, args.overrides), now)
+        found = collect_garbage(store, wanted, now)
     else:
-        found = find_garbage(store, find_wanted(store, args.overrides), now)
+        found = find_garbage(store, wanted(), now)
     films = len(film_names(store))
     result = {
         "ok": True,
@@ -43,8 +50,9 @@ def gc(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
         "bytes": found.num_bytes,
         "leftovers": len(found.leftovers),
         "deleted": bool(args.delete),
+        "kept_whole": whole,
     }
-    return result, _text(found, films, args.delete)
+    return result, "\n".join([_text(found, films, args.delete), *_whole_text(whole)])
 
 
 def film_names(store: BlobStore) -> list[str]:
@@ -53,33 +61,55 @@ def film_names(store: BlobStore) -> list[str]:
     return sorted({part[1] for part in parted if part[2:] in (["order.json"], ["plan.json"])})
 
 
-def find_wanted(store: BlobStore, settings: Sequence[str]) -> Wanted:
+def find_wanted(store: BlobStore, settings: Sequence[str]) -> tuple[Wanted, dict[str, str]]:
     """What the films of a store refer to: all that a render or a retake of them could use again.
 
+    Returns too which films cannot be planned here as they were rendered, and why: another version of
+    Longtake made them, say. They refer to all that their own records name.
+
     Raises:
-        BadInput: when that cannot be told of a film. Nothing is guessed then.
+        BadInput: when that cannot be told either. Nothing is guessed then.
     """
     keys: set[str] = set()
     blobs: set[str] = set()
+    names: set[str] = set()
+    whole: dict[str, str] = {}
     for film in film_names(store):
         try:
-            if store.stat(f"films/{film}/order.json") is None:
-                raise BadInput("it was rendered before orders were kept")
-            order = load_order(store, film)
-            planned = {task.key for plan in _plans(store, film, order, settings) for task in plan.tasks}
+            order = _order(store, film)
+            blobs.add(name_blob(order.data).key)
+            planned: set[str] = set()
+            for plan in _plans(store, film, order, settings):
+                planned.update(task.key for task in plan.tasks)
+            keys |= planned
             if not planned >= _rendered(store, film):
                 raise BadInput("it would be planned otherwise today than when it was rendered last")
         except (StoreAway, Interrupted):
             raise
         except FarmError as error:
-            folder = store.locate(f"films/{film}/order.json").rpartition("/")[0]
-            raise BadInput(
-                f"nothing is collected, since it cannot be told what the film {film!r} refers to ({error}): "
-                f"render it once more, or delete {folder} if it is not wanted"
-            ) from error
-        keys |= planned
-        blobs.add(name_blob(order.data).key)
-    return Wanted(keys=frozenset(keys), blobs=frozenset(blobs))
+            names |= _named(store, film, error)
+            whole[film] = str(error)
+    return Wanted(keys=frozenset(keys), blobs=frozenset(blobs), names=frozenset(names)), whole
+
+
+def _order(store: BlobStore, film: str) -> Order:
+    if store.stat(f"films/{film}/order.json") is None:
+        raise BadInput("it was rendered before orders were kept")
+    return load_order(store, film)
+
+
+def _named(store: BlobStore, film: str, why: FarmError) -> frozenset[str]:
+    """What the records of a film name that cannot be planned. Raises BadInput where they are not whole."""
+    try:
+        return named_by_records(store, film)
+    except StoreAway:
+        raise
+    except StoreError as error:
+        folder = store.locate(f"films/{film}/order.json").rpartition("/")[0]
+        raise BadInput(
+            f"nothing is collected, since it cannot be told what the film {film!r} refers to "
+            f"({why}; {error}): render it once more, or delete {folder} if it is not wanted"
+        ) from error
 
 
 def _plans(store: BlobStore, film: str, order: Order, settings: Sequence[str]) -> Iterator[Plan]:
@@ -121,6 +151,14 @@ def _text(found: Garbage, films: int, deleted: bool) -> str:
         f"{len(found.leftovers)} leftovers: {_size(found.num_bytes)} (films: {films})"
     )
     return f"deleted {what}" if deleted else f"{what}; --delete deletes them"
+
+
+def _whole_text(whole: dict[str, str]) -> list[str]:
+    """A line on the films that could not be planned, where there are any."""
+    if not whole:
+        return []
+    films = "; ".join(f"{film} ({why})" for film, why in whole.items())
+    return [f"kept whole, as their records name it, since they cannot be planned here: {films}"]
 
 
 def _size(num_bytes: int) -> str:

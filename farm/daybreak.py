@@ -25,18 +25,6 @@ def write_report(
 ) -> dict[str, Any]:
     """Write a night's report, and return it; `times` are when it began, when it ended, and when it had to."""
     posters = {end.outcome.plan.film: _poster(store, end) for end in ends}
-    local = conf.store.kind == "local"
-    films = tuple(
-        morning.FilmNight(
-            outcome=end.outcome,
-            state=end.state,
-            reason=end.reason,
-            began=end.began,
-            ended=end.ended,
-            href=f"../../{end.outcome.plan.film}" if local else None,
-        )
-        for end in ends
-    )
     began, ended, until = times
     found = morning.Night(
         name=name,
@@ -45,7 +33,8 @@ def write_report(
         until=until,
         workers=parts.count_workers(conf),
         device=parts.device_of(conf),
-        films=films,
+        films=tuple(ends),
+        linked=conf.store.kind == "local",
     )
     report = morning.night_report(found)
     zone = datetime.now().astimezone().tzinfo

@@ -31,7 +31,7 @@ from farm.programme import MAX_BYTES, Entry, Programme, read_programme, sweep
 from farm.progress import Lines, time_text
 from farm.render import HOOK_S, agree, conclude, done_tasks, film_records, heed_signals, limits_of
 from farm.report import outcome_json
-from farm.run import Driver
+from farm.run import ASKED, Driver, Outcome
 from farm.schema import FarmConf
 from farm.script.choice import Choice
 from farm.script.model import MAX_BYTES as MAX_SCRIPT
@@ -153,7 +153,7 @@ def _go(
 
     def stopped() -> str | None:
         if stop.is_set():
-            return "stopped"
+            return ASKED
         if until is not None and clock.now() >= until:
             return f"the night was over at {datetime.fromtimestamp(until).astimezone():%H:%M}"
         return None
@@ -163,11 +163,12 @@ def _go(
         told.say(f"{name}: {end.state}{f': {end.reason}' if end.reason else ''}")
         if hook is not None:
             hook.send(film_event(end.outcome, state=end.state, message=end.reason, at=end.ended))
+
+    def beside(outcome: Outcome) -> None:  # called from another thread
         try:
-            if end.state == "done":
-                conclude(patient, end.outcome)
+            conclude(patient, outcome)
         except FarmError as error:  # the film is there all the same
-            told.say(f"{name}: its report could not be written: {error}")
+            told.say(f"{outcome.plan.film}: its report could not be written: {error}")
 
     made = Night(
         [_driver(film, conf, patient, clock) for film in films],
@@ -177,6 +178,7 @@ def _go(
         limits=limits_of(conf),
         stopped=stopped,
         told=film_over,
+        conclude=beside,
     )
     began = clock.now()
     weights = {film.plan.settings.weights.identity: film.plan.settings.weights for film in films}

@@ -220,5 +220,9 @@ class Journal:
 
     def read(self) -> list[events.Event]:
         """All events, in order."""
+        return [event for data in self.read_raw() for event in events.decode(data)]
+
+    def read_raw(self) -> list[bytes]:
+        """All batches as they were written, in order."""
         with ThreadPoolExecutor(READERS) as pool:
-            return [event for data in pool.map(self.store.get, self._keys()) for event in events.decode(data)]
+            return [*pool.map(self.store.get, self._keys())]

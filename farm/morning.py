@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from farm.job.events import Failed, Lost, Overdue
+from farm.night import FilmEnd
 from farm.ports import Commit
 from farm.progress import time_text
 from farm.report import outcome_json
@@ -28,27 +29,11 @@ STATES = {  # and how a person says it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FilmNight:
-    """What became of a film in a night.
-
-    `state` is one of STATES, and `reason` says why it is not done. `began` and `ended` are seconds since
-    the epoch. `href` is the address of the film's folder as seen from the page, where it has one: a
-    film in a bucket has none, since addresses that open it are secrets.
-    """
-
-    outcome: Outcome
-    state: str
-    reason: str
-    began: float
-    ended: float
-    href: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Night:
     """A night that is over: its films in their order, and how many workers it had of which device.
 
-    `until` is when it was to end at the latest, if it was.
+    `until` is when it was to end at the latest, if it was. `linked` says that the page lies where the films'
+    folders can be opened from: in a bucket it does not, since addresses that open it are secrets.
     """
 
     name: str
@@ -57,7 +42,8 @@ class Night:
     until: float | None
     workers: int
     device: str
-    films: tuple[FilmNight, ...]
+    films: tuple[FilmEnd, ...]
+    linked: bool
 
 
 def night_report(night: Night) -> dict[str, Any]:
@@ -65,7 +51,7 @@ def night_report(night: Night) -> dict[str, Any]:
 
     Worker-hours are those of the tasks made in the night; what failed attempts took is not known.
     """
-    films = [_film(film, work) for film, work in zip(night.films, _made(night), strict=True)]
+    films = [_film(film, work, night.linked) for film, work in zip(night.films, _made(night), strict=True)]
     summed = ("segments", "rendered", "reused", "retried", "failed", "worker_hours")
     total = {key: sum(film[key] for film in films) for key in summed}
     hours = max(0.0, night.ended - night.began) * night.workers / 3600
@@ -110,14 +96,14 @@ def _made(night: Night) -> Iterator[list[tuple[str, Commit]]]:
         yield found
 
 
-def _film(film: FilmNight, work: list[tuple[str, Commit]]) -> dict[str, Any]:
+def _film(film: FilmEnd, work: list[tuple[str, Commit]], linked: bool) -> dict[str, Any]:
     outcome = film.outcome
     segments = {segment.task for item in outcome.plan.shots for segment in item.segments}
     told = outcome_json(outcome)
     return {
         **told,
         "uri": told["uri"] if film.state == "done" else None,
-        "href": film.href,
+        "href": f"../../{outcome.plan.film}" if linked else None,
         "state": film.state,
         "reason": film.reason,
         "began": film.began,

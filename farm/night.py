@@ -1,7 +1,8 @@
 """A night: many films through one pool of workers, each with a driver of its own.
 
 Every film keeps its own books and its own journal, as if it were rendered alone. The night lends workers to
-them, a task at a time, and takes them back. What goes wrong with one film ends that film and no other.
+them, a task at a time, and takes them back. What goes wrong with one film ends that film and no other. A film
+that is made is published by another thread, while this one goes on with the others (farm/publisher.py).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from farm.errors import FarmError, Interrupted
+from farm.errors import FarmError, Interrupted, StoreError
 from farm.heartbeat import Heartbeat
 from farm.inbox import Inbox
 from farm.job.leasing import MAX_FAULTS, wants
@@ -31,7 +32,8 @@ from farm.ports import (
     WorkerLeaves,
     WorkerLost,
 )
-from farm.run import POLL_S, Driver, Outcome
+from farm.publisher import Publisher
+from farm.run import ASKED, POLL_S, Driver, Outcome
 
 LEAVING_S = 60.0  # for a worker to leave off what it runs
 
@@ -85,18 +87,30 @@ class _Screen:
     began: float | None = None
     served: float = 0.0  # when it last had a worker, on the monotonic clock
     lent: set[str] = field(default_factory=set)
+    publishing: bool = False  # its driver is the publisher's meanwhile
     end: FilmEnd | None = None
 
     @property
     def film(self) -> str:
         return self.driver.plan.film
 
+    @property
+    def weights(self) -> str:
+        return self.driver.plan.settings.weights.identity
+
+    @property
+    def over(self) -> bool:
+        """Whether no worker is needed for it any more."""
+        return self.publishing or self.end is not None
+
 
 class Night:
     """Renders films, given in their order, each driver with the priority its state says.
 
-    `stopped` says why the night is to end now, if it is. `told` is called with what became of a film as
-    soon as that is known.
+    `stopped` says why the night is to end now, if it is; for ASKED not even a film is published but the one
+    in hand. `told` is called with what became of a film as soon as that is known. `conclude` is called
+    with the outcome of a film that was published, by the thread that did so: to write what else belongs
+    beside it.
     """
 
     def __init__(
@@ -109,15 +123,17 @@ class Night:
         limits: Limits,
         stopped: Callable[[], str | None],
         told: Callable[[FilmEnd], None],
+        conclude: Callable[[Outcome], None] = lambda outcome: None,
     ) -> None:
         self.screens = {driver.plan.film: _Screen(driver=driver) for driver in drivers}
         self.name, self.store, self.clock = name, store, clock
-        self.limits, self.stopped, self.told = limits, stopped, told
+        self.limits, self.stopped, self.told, self.conclude = limits, stopped, told, conclude
+        self.publisher = Publisher(self._publish)
         self.closing: str | None = None  # why the night ends early
         self.free: list[str] = []
         self.owner: dict[str, _Screen] = {}
         self.running: dict[str, Lease] = {}
-        self.warm: dict[str, str] = {}  # worker -> the weights of the film it last worked for
+        self.warm: dict[str, str] = {}  # worker -> the weights that it has loaded, where that is known
         self.leases = 0
         self.failed_on: dict[str, set[str]] = {}  # key of a task -> workers on which it failed
         self.faults: dict[str, dict[str, set[str]]] = {}  # worker -> kind -> what was done elsewhere
@@ -139,11 +155,13 @@ class Night:
         try:
             for screen in self.screens.values():
                 self._guarded(screen, screen.driver.begin)
-                if screen.end is None and screen.driver.over:
-                    self._close(screen)
+                if not screen.over and screen.driver.over:
+                    self._finish(screen)
             if self._open():
                 self._work(inbox, start_workers)
+            self._wait(inbox)
         finally:
+            self.publisher.close()
             inbox.close()
             heartbeat.release()
         return [screen.end for screen in self.screens.values() if screen.end is not None]
@@ -160,7 +178,7 @@ class Night:
         return screen
 
     def _open(self) -> list[_Screen]:
-        return [screen for screen in self.screens.values() if screen.end is None]
+        return [screen for screen in self.screens.values() if not screen.over]
 
     def _work(self, inbox: Inbox, start_workers: Callable[[], Executor]) -> None:
         executor: Executor | None = None
@@ -172,10 +190,11 @@ class Night:
                 screen.share, screen.served = _Share(self, executor), now
             while self._open():
                 for message in inbox.read():
-                    if self.screens[message.film].end is None:
+                    if not self.screens[message.film].over:
                         self.screens[message.film].driver.asked.append(message)
                 self._turn(executor, watch)
                 self._reclaim(executor)
+                self._gather()
                 self._heed(watch)
         except Exception as error:  # the workers or the store of all films, or a mistake of ours
             for screen in self._open():
@@ -219,6 +238,8 @@ class Night:
         screen = self.owner.pop(worker, None)
         if screen is None or screen.share is None:
             return  # of a lease that was given away
+        if lease is not None:
+            self._note_loaded(screen, lease, report)
         screen.lent.discard(worker)
         screen.served = self.clock.monotonic()
         self.free.append(worker)
@@ -232,15 +253,27 @@ class Night:
             for other in self.failed_on.pop(lease.key, set()) - {lease.worker}:
                 self.faults.setdefault(other, {}).setdefault(lease.kind, set()).add(lease.key)
 
+    def _note_loaded(self, screen: _Screen, lease: Lease, report: Report) -> None:
+        """A worker has loaded what it has just worked with: not what it was lent for, since that may fail."""
+        if lease.kind == "stitch":  # packets are copied without a model
+            return
+        if isinstance(report, AttemptDone):
+            if report.commit.worker == lease.worker:  # else it was made before, and only found
+                self.warm[lease.worker] = screen.weights
+        elif self.warm.get(lease.worker) != screen.weights:
+            self.warm.pop(lease.worker, None)  # put away, it may be, for those that then did not load
+
     def _turn_film(self, screen: _Screen) -> None:
+        if screen.publishing:
+            return
         share = screen.share
         assert share is not None
         state = screen.driver.state
         if state.paused or not state.ready:  # it has nothing for a worker to do, and starves of none
             screen.served = self.clock.monotonic()
         self._guarded(screen, lambda: screen.driver.turn(share))
-        if screen.end is None and screen.driver.over:
-            self._close(screen)
+        if not screen.over and screen.driver.over:
+            self._finish(screen)
 
     def _lend(self, worker: str) -> None:
         """Lend a free worker to the film that should have it, if any wants it."""
@@ -251,7 +284,7 @@ class Night:
             Candidate(
                 film=screen.film,
                 priority=screen.driver.state.priority,
-                warm=self.warm.get(worker) == screen.driver.plan.settings.weights.identity,
+                warm=self.warm.get(worker) == screen.weights,
                 waits=0.0 if screen.lent else now - screen.served,
             )
             for screen in self._open()
@@ -268,7 +301,6 @@ class Night:
         screen.lent.add(worker)
         if screen.began is None:
             screen.began, screen.driver.begun = self.clock.now(), now
-        self.warm[worker] = screen.driver.plan.settings.weights.identity
         # Most films need to know of no others: they matter to a task that failed somewhere.
         named = tuple(sorted(others)) if screen.driver.state.retried else ()
         joined = WorkerJoined(worker=worker, barred=tuple(sorted(barred)), others=named)
@@ -292,6 +324,7 @@ class Night:
         screens = self._open()
         if self.closing is None:
             self.closing = self.stopped() or (watch.over if watch.is_over(now) else None)
+        self._drop()
         if self.closing is not None or all(screen.driver.state.resting for screen in screens):
             watch.progress(now)
         watch.check(now, workers=bool(self.free or self.owner) or self.closing is not None)
@@ -300,7 +333,7 @@ class Night:
         """Replace workers that do not leave off what they run for a film that is over."""
         before = self.clock.monotonic() - LEAVING_S
         for worker, screen in list(self.owner.items()):
-            if screen.end is not None and screen.served < before:
+            if screen.over and screen.served < before:
                 self.forget(worker)
                 executor.replace(worker)
 
@@ -311,26 +344,76 @@ class Night:
         except Exception as error:  # a mistake of ours must not cost the other films their night
             self._close(screen, _told(error))
 
-    def _close(self, screen: _Screen, error: FarmError | None = None) -> None:
-        """A film has come to its end; what still runs of it is left off."""
+    def _finish(self, screen: _Screen) -> None:
+        """No more will come of a film. One that is made is published, and the others go on meanwhile."""
         driver = screen.driver
-        if error is None:
-            try:
-                driver.finish()
-            except Exception as unfinished:
-                error = _told(unfinished)
+        if driver.state.complete:
+            self._leave_off(screen)
+            screen.publishing = True
+            self.publisher.hand_in(driver)
+            return
+        error: FarmError | None = None
+        try:
+            driver.finish()
+        except Exception as unfinished:
+            error = _told(unfinished)
+        self._close(screen, error)
+
+    def _publish(self, driver: Driver) -> Outcome:
+        """Publish a film, and write what belongs beside it. Called by the publisher's thread."""
+        driver.finish()
+        outcome = driver.outcome()
+        try:
+            self.conclude(outcome)
+        except Exception:  # the film is there all the same
+            traceback.print_exc()
+        return outcome
+
+    def _gather(self, timeout: float = 0.0) -> None:
+        """Take back the films that are published, or could not be."""
+        for driver, found in self.publisher.back(timeout):
+            screen = self.screens[driver.plan.film]
+            if isinstance(found, Exception):
+                self._close(screen, _told(found))
+            else:
+                self._close(screen, outcome=found)
+
+    def _drop(self) -> None:
+        """Whoever asks to stop is not kept waiting for more than the film in hand: uploads take long."""
+        if self.publisher.left and self.stopped() == ASKED:
+            for driver in self.publisher.drop():
+                self._close(self.screens[driver.plan.film], Interrupted(f"{ASKED}; {KEPT}"))
+
+    def _wait(self, inbox: Inbox) -> None:
+        """Wait until all films are published that are made."""
+        while self.publisher.left:
+            self.closing = self.closing or self.stopped()
+            self._drop()
+            with contextlib.suppress(StoreError, Interrupted):
+                inbox.read()  # and do nothing, but who has asked is heard
+            self._gather(POLL_S)
+
+    def _leave_off(self, screen: _Screen) -> None:
+        """What still runs of a film that is over is left off."""
+        for worker in screen.lent:
+            if screen.share is not None:
+                screen.share.stop(worker)
+        screen.served = self.clock.monotonic()
+
+    def _close(self, screen: _Screen, error: FarmError | None = None, outcome: Outcome | None = None) -> None:
+        """A film has come to its end."""
+        driver = screen.driver
         state, reason = "done" if error is None else "failed", str(error or "")
         if isinstance(error, Interrupted):
             state = "cancelled" if driver.state.stopping == CANCELLED else "stopped"
             if state == "stopped" and self.closing:
                 reason = f"{self.closing}; {KEPT}"
-        for worker in screen.lent:
-            if screen.share is not None:
-                screen.share.stop(worker)
-        screen.served = self.clock.monotonic()
+        if not screen.publishing:
+            self._leave_off(screen)
+        screen.publishing = False
         now = self.clock.now()
         screen.end = FilmEnd(
-            outcome=driver.outcome(),
+            outcome=outcome or driver.outcome(),
             state=state,
             reason=reason,
             began=screen.began or now,

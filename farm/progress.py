@@ -118,7 +118,8 @@ class Lines:
         self._print(f"{self.prefix}{text}")
 
     def _print(self, text: str) -> None:
-        print(text, file=self.stream, flush=True)
+        # In one piece, since others print from threads of their own.
+        print(f"{text}\n", end="", file=self.stream, flush=True)
 
     def close(self) -> None:
         """Nothing stays open."""

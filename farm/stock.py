@@ -8,8 +8,9 @@ Why a snapshot may be believed for a while, though others collect what no film r
 - That time is carried on as it is from snapshot to snapshot: to be found in one makes nothing younger.
 - From its start on a render's order lies in the store, so every collection that begins during it knows the
   film's keys. One that began before has four days left in which to end: as many as without a snapshot.
-- No collection reads a snapshot. One that names too much keeps nothing from being collected, one that names
-  too little exposes nothing to it, and it goes with the film's folder.
+- A collection reads no snapshot but that of a film that cannot be planned where it runs, and its journal with
+  it, which names all the same (farm/records.py). So one that names too little exposes nothing to it, and one
+  that names too much keeps that for no longer than the film's folder is there.
 
 What it names can be gone all the same: a disk was lost, somebody deleted it. Who consumes it reports that,
 then nothing of the snapshot is believed any more, and what is gone is made again. Nobody consumes the last

@@ -12,9 +12,12 @@ import pytest
 from helpers import FakeModel, farm
 from pyarrow import parquet
 
-from farm import cli
+from farm import cli, render
+from farm.errors import StoreError
 from farm.evening import _until
+from farm.ports import BlobStore
 from farm.programme import Programme, read_programme, sweep, variant
+from farm.run import Outcome
 
 SECOND = """\
 title: Second
@@ -103,6 +106,24 @@ def test_a_film_that_fails_is_told_and_the_others_are_there(
     assert "too red" in result["films"][2]["reason"]
     page = Path("renders/nights/tuesday/report.html").read_text()
     assert "2 of 3 films are done" in page and "too red" in page
+
+
+def test_a_report_that_cannot_be_written_costs_no_film(
+    night: FakeModel, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def conclude(store: BlobStore, outcome: Outcome) -> None:
+        if outcome.plan.film == "small":
+            raise StoreError("cannot write: no space left on device")
+        render.conclude(store, outcome)
+
+    monkeypatch.setattr("farm.evening.conclude", conclude)
+    assert cli.main(["night", "night.yaml"]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert "small: its report could not be written: cannot write: no space left on device" in told
+    assert told.count("small: done") == 1
+    assert not Path("renders/small/report.json").exists()
+    assert Path("renders/small/film.mp4").exists()
+    assert Path("renders/second-seed-1/report.json").exists()
 
 
 def test_what_is_wrong_is_said_in_the_evening(night: FakeModel, capsys: pytest.CaptureFixture[str]) -> None:

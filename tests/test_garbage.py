@@ -17,6 +17,7 @@ from farm.errors import StoreError
 from farm.garbage import YOUNG_S, Garbage, Wanted, collect_garbage, find_garbage
 from farm.ledger import Blobs, Commits, decode_commit
 from farm.plan.plan import Plan, make_plan
+from farm.records import named_by_records
 from farm.run import Outcome
 from farm.snapshot import snapshot_key
 from farm.store.directory import DirectoryStore
@@ -208,6 +209,46 @@ def test_a_film_that_begins_meanwhile_keeps_what_it_will_use() -> None:
     found = collect_garbage(farm.store, wanted, farm.clock.now())
     assert (found.commits, found.blobs) == ((), ())
     farm.check_whole()
+
+
+def test_a_film_that_is_known_by_its_records_misses_nothing() -> None:
+    farm = Farm()
+    farm.render("a", 1, 2)
+    farm.render("b", 3)
+    farm.clock.time += 8 * DAY
+    del farm.films["b"]
+    own = {task.key for task in farm.films["a"].tasks}
+    wanted = Wanted(names=named_by_records(farm.store, "a"))
+    assert own <= wanted.names
+    found = collect_garbage(farm.store, lambda: wanted, farm.clock.now())
+    assert found.commits and not own & {info.key.split("/")[1] for info in found.commits}
+    farm.check_whole()
+
+
+def test_what_a_film_writes_down_meanwhile_is_spared_and_it_is_not_waited_for() -> None:
+    """It is rendered elsewhere: whenever it is asked, its journal names more."""
+    farm = Farm()
+    farm.render("a", 1, 2)
+    farm.clock.time += 8 * DAY
+    outputs = [
+        ref.sha256
+        for info in farm.store.list("commits/")
+        for ref in decode_commit(farm.store.get(info.key), info.key).outputs.values()
+    ]
+    asked = 0
+
+    def wanted() -> Wanted:
+        nonlocal asked
+        asked += 1
+        assert asked < 9
+        return Wanted(names=frozenset(outputs[: 3 * asked]))
+
+    found = collect_garbage(farm.store, wanted, farm.clock.now())
+    assert asked < 9 and found.commits
+    for output in outputs[: 3 * asked]:
+        assert farm.store.stat(f"blobs/{output}") is not None
+    left = [decode_commit(farm.store.get(info.key), "") for info in farm.store.list("commits/")]
+    assert {ref.sha256 for commit in left for ref in commit.outputs.values()} >= set(outputs[: 3 * asked])
 
 
 def test_what_is_touched_at_the_last_moment_stays() -> None:

@@ -24,7 +24,8 @@ from farm.errors import FarmError
 from farm.media.encode import encode_shot
 from farm.media.poster import MOST_BYTES, poster
 from farm.media.sheet import draw_sheet
-from farm.morning import STATES, FilmNight, Night, night_html, night_report, night_timeline
+from farm.morning import STATES, Night, night_html, night_report, night_timeline
+from farm.night import FilmEnd
 from farm.plan.plan import Plan, make_plan
 from farm.ports import Lease, Report, WorkerJoined, WorkerLost
 from farm.store.memory import MemoryStore
@@ -91,15 +92,14 @@ class Nightly:
     def __init__(self) -> None:
         self.store, self.clock = MemoryStore(), FakeClock()
         self.clock.time = MIDNIGHT
-        self.films: list[FilmNight] = []
+        self.films: list[FilmEnd] = []
 
     def film(
         self,
         plan: Plan,
         fail: Callable[[dict], Exception | None] = lambda recipe: None,
         lost: Sequence[str] = (),
-        href: str | None = None,
-    ) -> FilmNight:
+    ) -> FilmEnd:
         model = SlowModel(self.clock)
         model.fail = fail
         worker = Worker(store=self.store, model=model, media=Jumpy(), clock=self.clock)
@@ -110,13 +110,12 @@ class Nightly:
         except FarmError as error:
             state, reason = "failed", str(error)
         self.films.append(
-            FilmNight(
+            FilmEnd(
                 outcome=driver.outcome(),
                 state=state,
                 reason=reason,
                 began=began,
                 ended=self.clock.time,
-                href=href,
             )
         )
         return self.films[-1]
@@ -130,6 +129,7 @@ class Nightly:
             workers=2,
             device="cpu",
             films=tuple(self.films),
+            linked=True,
         )
 
 
@@ -155,16 +155,14 @@ def never(shot_id: str) -> Callable[[dict], Exception | None]:
 def night() -> Night:
     """A film with a hiccup, one that fails, one that is there already, one that is never begun."""
     nightly = Nightly()
-    nightly.film(film_plan("red", 100, 80, 40, prompt="red"), once("2"), href="../../red/")
+    nightly.film(film_plan("red", 100, 80, 40, prompt="red"), once("2"))
     nightly.film(film_plan("blue", 60, 70, prompt="blue"), never("1"), lost=["worker-2"])
     nightly.film(film_plan("again", 100, 80, 40, prompt="red"))
     nightly.film(film_plan("late", 60, 60, prompt="late"))
     driver = make_driver(film_plan("never", 60), nightly.store, clock=nightly.clock)
     now = nightly.clock.time
     nightly.films.append(
-        FilmNight(
-            outcome=driver.outcome(), state="waiting", reason="over", began=now, ended=now, href="../../never"
-        )
+        FilmEnd(outcome=driver.outcome(), state="waiting", reason="over", began=now, ended=now)
     )
     return nightly.night()
 
@@ -272,16 +270,24 @@ def test_the_page_tells_it_all(night: Night) -> None:
     assert text.count("3 times, first at denoise/1/0 : ValueError") == 1
     assert page.links == [
         ("src", "data:image/jpeg;base64,anBlZw=="),
-        ("href", "../../red/film.mp4"),
-        ("href", "../../red/sheet.png"),
-        ("href", "../../red/report.json"),
+        *(
+            ("href", f"../../{film}/{file}")
+            for film in ("red", "again", "late")
+            for file in ("film.mp4", "sheet.png", "report.json")
+        ),
     ]
-    assert "memory:films/late/film.mp4" in text, "an address that cannot be followed is only shown"
-    assert "memory:films/blue/film.mp4" not in text, "what is not there is not shown"
     picture = html[html.index("<svg") :]
     assert picture.index("worker-2<") < picture.index("worker-10<"), "as people count"
     assert "(denoise), 120.0 s" in html
     assert html.count('class="miss"') + html.count('class="lost"') >= 3
+
+
+def test_an_address_that_cannot_be_followed_is_only_shown(night: Night) -> None:
+    page = Page(page_of(replace(night, linked=False)))
+    text = " ".join(page.text)
+    assert page.links == []
+    assert "memory:films/late/film.mp4" in text
+    assert "memory:films/blue/film.mp4" not in text, "what is not there is not shown"
 
 
 def test_the_page_needs_nothing_but_itself(night: Night) -> None:
@@ -294,7 +300,7 @@ def test_the_page_needs_nothing_but_itself(night: Night) -> None:
 
 
 def test_no_words_of_a_script_become_part_of_the_page() -> None:
-    def page(word: str) -> Page:
+    def page(word: str, linked: bool) -> Page:
         nightly = Nightly()
         fail = iter([RuntimeError(word)])
         done = nightly.film(film_plan("one", 100, prompt=word), lambda recipe: next(fail, None))
@@ -303,15 +309,15 @@ def test_no_words_of_a_script_become_part_of_the_page() -> None:
         nightly.films[:] = [
             replace(done, outcome=named),
             replace(broken, reason=word),
-            replace(done, outcome=named, href=f"../{word}"),
         ]
-        html = page_of(replace(nightly.night(), name=word, device=word), {word: b"jpeg"})
-        return Page(html)
+        night = replace(nightly.night(), name=word, device=word, linked=linked)
+        return Page(page_of(night, {word: b"jpeg"}))
 
-    plain, hostile = page("plain"), page(HOSTILE)
-    assert hostile.tags == plain.tags
-    text = " ".join("".join(hostile.text).split())
-    assert text.count("{{ 7 * 7 }}{% raw %}&lt;") >= 6, "and it is there to be read"
+    for linked in (True, False):
+        plain, hostile = page("plain", linked), page(HOSTILE, linked)
+        assert hostile.tags == plain.tags
+        text = " ".join("".join(hostile.text).split())
+        assert text.count("{{ 7 * 7 }}{% raw %}&lt;") >= 6, "and it is there to be read"
 
 
 def test_a_word_that_the_page_does_not_know_is_an_error(night: Night) -> None:
@@ -332,7 +338,16 @@ def test_every_state_has_its_words(night: Night, state: str) -> None:
 
 
 def test_a_night_without_films_and_without_length() -> None:
-    empty = Night(name="n", began=MIDNIGHT, ended=MIDNIGHT, until=MIDNIGHT, workers=0, device="cpu", films=())
+    empty = Night(
+        name="n",
+        began=MIDNIGHT,
+        ended=MIDNIGHT,
+        until=MIDNIGHT,
+        workers=0,
+        device="cpu",
+        films=(),
+        linked=True,
+    )
     assert night_report(empty)["totals"]["busy"] is None
     assert "0 of 0 films" in page_of(empty)
 

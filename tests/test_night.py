@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import threading
+from collections.abc import Callable, Sequence
 
 import pytest
 from conftest import make_settings
@@ -13,11 +15,11 @@ from farm.heartbeat import Heartbeat, alive, run_of
 from farm.inbox import Message, post
 from farm.job.events import Joined, Left
 from farm.ledger import Journal
-from farm.limits import NO_LIMITS, Limits
+from farm.limits import KEPT, NO_LIMITS, Limits
 from farm.night import FilmEnd, Night
 from farm.plan.plan import Plan, make_plan
-from farm.ports import Report, WorkerJoined, WorkerLost
-from farm.run import Driver
+from farm.ports import AttemptDone, AttemptFailed, Commit, Lease, Recipe, Report, WorkerJoined, WorkerLost
+from farm.run import ASKED, Driver, Outcome
 from farm.store.memory import MemoryStore
 
 
@@ -40,6 +42,7 @@ def night(store: MemoryStore, clock: FakeClock, *drivers: Driver, **more) -> tup
         limits=more.pop("limits", NO_LIMITS),
         stopped=more.pop("stopped", lambda: None),
         told=told.append,
+        **more,
     )
     return made, told
 
@@ -333,16 +336,263 @@ def test_what_is_wrong_at_the_end_of_a_film_costs_the_others_nothing(
 
     full.finish = finish
 
-    def told(end: FilmEnd) -> None:
+    def unwritten(what: object) -> None:
         raise KeyError("a report that cannot be written")
 
     made = Night(
         [full, driver(plan_of("good", 60), store, clock)],
-        **dict(name="n", store=store, clock=clock, limits=NO_LIMITS, stopped=lambda: None, told=told),
+        name="n",
+        store=store,
+        clock=clock,
+        limits=NO_LIMITS,
+        stopped=lambda: None,
+        told=unwritten,
+        conclude=unwritten,
     )
     ends = made.render(lambda: FakePool(make_worker(store), 2))
     assert [end.state for end in ends] == ["failed", "done"]
     assert "No space left" in ends[0].reason
+    assert capsys.readouterr().err.count("KeyError: 'a report that cannot be written'") == 3
+
+
+class Uploads:
+    """Makes the publishing of a driver's film slow: it ends when `go` is set, and `begun` are their names."""
+
+    def __init__(self, *slow: Driver) -> None:
+        self.go, self.first, self.begun = threading.Event(), threading.Event(), []
+        for one in slow:
+            one.finish = functools.partial(self._finish, one, one.finish)
+
+    def _finish(self, one: Driver, finish: Callable[[], None]) -> None:
+        self.begun.append(one.plan.film)
+        self.first.set()
+        assert self.go.wait(20), "the night waits for it"
+        finish()
+
+
+class Closing(FakePool):
+    """Calls `then` as it is closed: no film needs a worker any more."""
+
+    def __init__(self, then: Callable[[], None], *args) -> None:
+        super().__init__(*args)
+        self.then = then
+
+    def close(self) -> None:
+        super().close()
+        self.then()
+
+
+def test_while_a_film_is_published_the_others_go_on(store: MemoryStore, clock: FakeClock) -> None:
+    films = [driver(plan_of(name, 20 * number), store, clock) for number, name in enumerate("abc", 1)]
+    uploads = Uploads(films[0])
+    threads: list[str] = []
+
+    def conclude(outcome: Outcome) -> None:
+        assert film_of(store, outcome.plan.film)
+        assert outcome.plan.film not in [end.outcome.plan.film for end in told]
+        threads.append(threading.current_thread().name)
+
+    made, told = night(store, clock, *films, conclude=conclude)
+
+    def all_is_made() -> None:
+        assert uploads.first.wait(20) and uploads.begun == ["a"] and told == []
+        assert [film.state.complete for film in films] == [True] * 3
+        assert all(run_of(store, name) for name in "abc"), "they are the night's until they are published"
+        uploads.go.set()
+
+    ends = made.render(lambda: Closing(all_is_made, make_worker(store), 1))
+    assert [end.state for end in ends] == ["done"] * 3
+    assert [end.outcome.plan.film for end in told] == ["a", "b", "c"]
+    assert threads == ["publisher"] * 3
+    assert not any(run_of(store, name) for name in "abc")
+
+
+def test_a_film_that_cannot_be_published_ends_alone(store: MemoryStore, clock: FakeClock) -> None:
+    class Spoiling(FakePool):
+        def close(self) -> None:
+            super().close()
+            film = films[0].done["stitch"].outputs["film"]
+            store.put(film.key, b"altered")
+            uploads.go.set()
+
+    films = [driver(plan_of(name, 20), store, clock) for name in "ab"]
+    uploads = Uploads(*films)
+    ends = night(store, clock, *films)[0].render(lambda: Spoiling(make_worker(store), 1))
+    assert [end.state for end in ends] == ["failed", "done"]
+    assert "was altered or cut short; the same command makes it again" in ends[0].reason
+    ends = night(store, clock, *(driver(film.plan, store, clock) for film in films))[0].render(
+        lambda: FakePool(make_worker(store), 1)
+    )
+    assert [end.state for end in ends] == ["done", "done"]
+
+
+@pytest.mark.parametrize("reason", [ASKED, "the night was over at 07:30"])
+def test_who_asks_to_stop_waits_for_the_film_in_hand(
+    store: MemoryStore, clock: FakeClock, reason: str
+) -> None:
+    """At the end of the night all is published that is made; who asks has a while, and no more."""
+    plans = [plan_of(name, 20) for name in "abc"]
+    films = [driver(plan, store, clock) for plan in plans]
+    uploads = Uploads(*films)
+    asked = threading.Event()
+
+    def stopped() -> str | None:
+        if not asked.is_set():
+            return None
+        if len(told) == 2 or reason != ASKED:  # asked before: the others are dropped by now
+            uploads.go.set()
+        return reason
+
+    def ask() -> None:
+        assert uploads.first.wait(20)
+        asked.set()
+
+    made, told = night(store, clock, *films, stopped=stopped)
+    ends = made.render(lambda: Closing(ask, make_worker(store), 1))
+    if reason != ASKED:
+        assert [end.state for end in ends] == ["done"] * 3
+        return
+    assert uploads.begun == ["a"]
+    assert [end.state for end in ends] == ["done", "stopped", "stopped"]
+    assert [end.outcome.plan.film for end in told] == ["b", "c", "a"]
+    assert ends[1].reason == f"stopped; {KEPT}"
+    assert film_of(store, "a")
+    assert store.stat("films/b/film.mp4") is None
+    again, _ = night(store, clock, *(driver(plan, store, clock) for plan in plans))
+    assert [end.state for end in again.render(nobody)] == ["done"] * 3
+
+
+def test_who_asks_twice_waits_for_nothing(store: MemoryStore, clock: FakeClock) -> None:
+    films = [driver(plan_of(name, 20), store, clock) for name in "ab"]
+    uploads = Uploads(*films)
+    asked = threading.Event()
+
+    def stopped() -> str | None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        return None
+
+    def ask() -> None:
+        assert uploads.first.wait(20)
+        asked.set()
+
+    made, told = night(store, clock, *films, stopped=stopped)
+    with pytest.raises(KeyboardInterrupt):
+        made.render(lambda: Closing(ask, make_worker(store), 1))
+    assert told == [] and made.publisher._thread.is_alive()
+    uploads.go.set()
+    made.publisher._thread.join(20)
+    assert uploads.begun == ["a"]
+    assert film_of(store, "a")
+
+
+def test_what_is_asked_of_a_film_that_is_being_published_is_heard(
+    store: MemoryStore, clock: FakeClock
+) -> None:
+    film = driver(plan_of("a", 20), store, clock)
+    uploads = Uploads(film)
+
+    asked: list[str] = []
+
+    def ask() -> None:
+        asked.append(post(store, clock, Message(film="a", run=run_of(store, "a") or "", verb="cancel")))
+
+    def stopped() -> str | None:
+        clock.sleep(3)
+        if asked and store.stat(asked[0]) is None:
+            uploads.go.set()
+        return None
+
+    made, _ = night(store, clock, film, stopped=stopped)
+    assert [end.state for end in made.render(lambda: Closing(ask, make_worker(store), 1))] == ["done"]
+
+
+class Taking(FakePool):
+    """Notes whose tasks are given out, by their keys; once, at the first, calls `then`."""
+
+    def __init__(self, films: dict[str, str], then: Callable[[], None], *args) -> None:
+        super().__init__(*args)
+        self.films, self.then = films, then
+        self.taken: list[str] = []
+
+    def start(self, lease: Lease) -> None:
+        super().start(lease)
+        self.taken.append(self.films[lease.key])
+        if len(self.taken) == 1:
+            self.then()
+
+
+@pytest.mark.parametrize("loads", [True, False])
+def test_a_worker_stays_with_a_film_whose_model_it_could_load(
+    store: MemoryStore, clock: FakeClock, loads: bool
+) -> None:
+    """Film a comes first, but for a while there is only b: a worker that has loaded b's model stays with it.
+
+    One that could not load it has nothing to stay for.
+    """
+    plans = {name: plan_of(name, 20, 20, weights=f"sha256:{name}") for name in "ab"}
+    a, b = (driver(plan, store, clock) for plan in plans.values())
+    a.asked.append(Message(film="a", run="", verb="pause"))
+    model = FakeModel()
+    embed = model.embed
+
+    def load(recipe: Recipe) -> bytes:
+        model.embed = embed
+        raise ValueError("no such file: transformer.safetensors")
+
+    if not loads:
+        model.embed = load
+    pools: list[Taking] = []
+
+    def start() -> Taking:
+        keys = {task.key: name for name, plan in plans.items() for task in plan.tasks}
+        pools.append(
+            Taking(
+                keys,
+                lambda: a.asked.append(Message(film="a", run="", verb="resume")),
+                make_worker(store, model),
+                1,
+                clock,
+            )
+        )
+        return pools[0]
+
+    ends = night(store, clock, a, b)[0].render(start)
+    assert [end.state for end in ends] == ["done", "done"]
+    taken = pools[0].taken
+    if loads:
+        assert taken == ["b"] * len(plans["b"].tasks) + ["a"] * len(plans["a"].tasks)
+    else:
+        assert taken[:2] == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "by", "before", "after"),
+    [
+        ("denoise", "w0", None, "sha256:a"),
+        ("denoise", "w0", "sha256:b", "sha256:a"),
+        ("denoise", "w1", "sha256:b", "sha256:b"),  # it was made before, by another
+        ("stitch", "w0", "sha256:b", "sha256:b"),  # without a model
+        ("denoise", None, "sha256:b", None),  # it failed: that of b may be put away already
+        ("denoise", None, "sha256:a", "sha256:a"),
+        ("stitch", None, "sha256:b", "sha256:b"),
+    ],
+)
+def test_what_a_worker_has_loaded_is_known_by_what_it_did(
+    store: MemoryStore, clock: FakeClock, kind: str, by: str | None, before: str | None, after: str | None
+) -> None:
+    made, _ = night(store, clock, driver(plan_of("a", 20, weights="sha256:a"), store, clock))
+    if before is not None:
+        made.warm["w0"] = before
+    lease = Lease(task="t", kind=kind, key="k", recipe="", needs=(), attempt=1, generation=0, worker="w0")
+    report: Report = AttemptFailed(worker="w0", task="t", attempt=1, fault="task", message="no")
+    if by is not None:
+        commit = Commit(
+            key="k", generation=0, kind=kind, outputs={}, inputs=(), worker=by, started=0.0, seconds=1.0
+        )
+        report = AttemptDone(worker="w0", task="t", attempt=1, commit=commit)
+    made._note_loaded(made.screens["a"], lease, report)
+    assert made.warm.get("w0") == after
 
 
 def test_a_film_that_is_over_is_free_while_the_night_goes_on(store: MemoryStore, clock: FakeClock) -> None:
@@ -353,6 +603,8 @@ def test_a_film_that_is_over_is_free_while_the_night_goes_on(store: MemoryStore,
 
     class Looking(FakePool):
         def poll(self, timeout: float) -> Sequence[Report]:
+            while made.screens["a"].publishing:
+                made._gather(0.1)
             if told:
                 taken.append((run_of(store, "a") is None, run_of(store, "b") is None))
             return super().poll(timeout)
