@@ -15,11 +15,13 @@ from farm.errors import BadInput, suggest
 from farm.films import put_json
 from farm.ledger import load_takes
 from farm.order import Order, load_order, plan_order, read_order
+from farm.patched import changes, changes_text
 from farm.plan.naming import check_film_name
 from farm.plan.rules import take_seed
 from farm.promote import compare, final_order, likeness_text
 from farm.render import confirm, make
 from farm.schema import FarmConf
+from farm.script.durations import parse_span
 from farm.script.model import Shot
 from farm.script.takes import FilmTakes, Take, Takes, add, circle
 
@@ -52,28 +54,41 @@ def retake(args: argparse.Namespace) -> Result:
     if (shot := shots.get(args.shot.upper())) is None:
         raise BadInput(f"{args.film} has no shot {args.shot}: {suggest(args.shot.upper(), shots)}")
     store = parts.build_store(conf, writable=True)
-    takes = _choose(args, load_takes(store, args.film), shot, conf.seed)
+    before = load_takes(store, args.film)
+    takes = _choose(args, before, shot, conf)
     plan = plan_order(script, conf, takes, certain=True)
     confirm(args, conf, store, plan)
     result, outcome = make(conf, store, order, takes, plan)
     found = takes[shot.id]
-    return {**result, "shot": shot.id, "take": found.circled, "takes": len(found.made)}, outcome.uri
+    result |= {"shot": shot.id, "take": found.circled, "takes": len(found.made)}
+    if args.span is not None and (span := found.current.span) is not None:
+        changed = changes(plan_order(script, conf, before, certain=True), outcome, store, shot.id, span)
+        if changed is not None:
+            result["changed"] = changed
+            print(changes_text(changed), file=sys.stderr)
+    return result, outcome.uri
 
 
-def _choose(args: argparse.Namespace, takes: FilmTakes, shot: Shot, seed: int) -> FilmTakes:
+def _choose(args: argparse.Namespace, takes: FilmTakes, shot: Shot, conf: FarmConf) -> FilmTakes:
     """The film's takes with the one that is asked for circled."""
     if args.take is not None:
-        if args.seed is not None or args.prompt is not None:
+        if args.seed is not None or args.prompt is not None or args.span is not None:
             raise BadInput(
                 "--take circles a take that was made, with the seed and the words it has: give it alone"
             )
         return circle(takes, shot.id, args.take)
     before = takes.get(shot.id, Takes())
+    first = conf.seed if shot.seed is None else shot.seed
     new = args.seed
     if new is None:  # new words are said of the same picture; without them another picture is wanted
-        fresh = take_seed(seed if shot.seed is None else shot.seed, len(before.made) + 1)
-        new = before.current.seed if args.prompt else fresh
-    return add(takes, shot.id, Take(seed=new, prompt=args.prompt or before.current.prompt))
+        new = before.current.seed if args.prompt else take_seed(first, len(before.made) + 1)
+    if args.span is not None:
+        span = parse_span(args.span, shot.frames, config.film_rate(conf))
+        new = first if new is None else new
+        return add(takes, shot.id, Take(seed=new, prompt=args.prompt, span=span, of=before.circled))
+    # The whole shot goes by words that were said of all of it.
+    words = None if before.current.span else before.current.prompt
+    return add(takes, shot.id, Take(seed=new, prompt=args.prompt or words))
 
 
 def promote(args: argparse.Namespace) -> Result:

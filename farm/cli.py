@@ -90,6 +90,7 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument("--take", metavar="K", type=int, help="circle take K, which was made before")
             sub.add_argument("--seed", metavar="N", type=_seed, help="the new take's seed")
             sub.add_argument("--prompt", metavar="WORDS", help="the new take's words")
+            sub.add_argument("--span", metavar="A-B", help="just this part of the shot, such as 2s-4.5s")
         elif verb == "promote":
             sub.add_argument("film", metavar="FILM", help="a film that was rendered with quality=previz")
         elif verb == "gc":

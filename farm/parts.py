@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from farm.clock import SystemClock
 from farm.errors import BadInput, StoreError
+from farm.models.families import check_weights, load_model
 from farm.models.weights import fetch, folder_of, resolve, settle
 from farm.plan.spec import Weights
 from farm.ports import BlobStore, Executor
@@ -170,14 +171,17 @@ def find_weights(conf: FarmConf, *, certain: bool, film: str) -> Weights:
     """Resolve the weights; `certain` fetches what is not here, so that keys are final.
 
     Where no revision is configured, a film keeps the one it was begun with, which its lock holds: a
-    repository that moves on must not turn a half-rendered film into another one.
+    repository that moves on must not turn a half-rendered film into another one. Raises BadInput for a
+    folder with weights of another family.
     """
     model, revision = conf.model, conf.model.revision
     if revision is None:
         source, _, commit = _locked_weights(build_store(conf), film).partition("@")
         revision = commit if commit and source == model.weights else None
     act = settle if certain else resolve
-    return act(model.weights, revision)
+    weights = replace(act(model.weights, revision), family=model.family)
+    check_weights(model.family, Path(weights.source))
+    return weights
 
 
 def _locked_weights(store: BlobStore, film: str) -> str:
@@ -197,7 +201,6 @@ def build_worker(
     """Build a worker where it will run: in an actor, or in this process, where it can be stopped."""
     from farm.media.studio import Studio
     from farm.models.shelf import Shelf
-    from farm.models.skyreels_v2 import SkyReelsV2
     from farm.worker import Worker
 
     def tell(text: str) -> None:
@@ -207,7 +210,10 @@ def build_worker(
         spool=build_spool(conf),
         store=patient(conf, build_store(conf), tell, stopped),
         model=Shelf(
-            {each.identity: fetch(each) for each in weights}, lambda folder: SkyReelsV2(folder, device)
+            {
+                each.identity: functools.partial(load_model, each.family, fetch(each), device)
+                for each in weights
+            }
         ),
         media=Studio(),
         clock=SystemClock(),

@@ -83,14 +83,15 @@ class VideoModel(Protocol):
         *,
         prompt: bytes,
         negative: bytes,
-        before: bytes | None,
+        context: Sequence[bytes],
         stopped: Callable[[], bool],
         draft: bytes | None = None,
     ) -> bytes:
         """Denoise one segment and return the latents it owns.
 
-        `before` holds the latents of the segment before it, and `draft` those of its own preview, where
-        the recipe asks for them. Raises Interrupted within one step of `stopped()` turning true.
+        `context` holds the latents of the segments that its given latent frames belong to: of the one before
+        it, or those that the recipe's `context` takes pieces of. `draft` holds those of its own preview,
+        where the recipe asks for them. Raises Interrupted within one step of `stopped()` turning true.
         """
         ...
 

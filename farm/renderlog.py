@@ -45,21 +45,24 @@ class _Film:
         plan, shot = self.outcome.plan, item.shot
         seed = take_seed(plan.settings.seed if shot.seed is None else shot.seed, shot.take)
         found = self._figures(item)
-        seams = {join["frame"]: join for join in found.get("joins", ())}
+        seams = found.get("joins", ())
         drift, still = found.get("drift") or {}, found.get("frozen")
         for segment in item.segments:
             task = segment.task
             commit = self.outcome.commits.get(task)
-            seam = seams.get(segment.frames.start, {})
+            # At its beginning or, where windows are woven in it, the worst within.
+            own = (seam for seam in seams if segment.frames.start <= seam["frame"] < segment.frames.stop)
+            nothing: dict[str, Any] = {}
+            seam = max(own, key=lambda seam: seam["ratio"] or 0, default=nothing)
             measures = seam.get("measures", {})
             yield {
                 "film": plan.film,
                 "shot": shot.name,
                 "scene": shot.scene,
                 "segment": segment.id,
-                "prompt": shot.prompt,
-                "seed": seed,
-                "continuity": item.continuity,
+                "prompt": segment.patch.prompt if segment.patch else shot.prompt,
+                "seed": segment.patch.seed if segment.patch else seed,
+                "continuity": "bridge" if segment.patch else item.continuity,
                 "start": item.span.start + segment.frames.start,
                 "stop": item.span.start + segment.frames.stop,
                 "key": self.keys[task],

@@ -14,15 +14,15 @@ class ModelConf:
 
     #: What messages and the report call the model.
     name: str = "papercut"
-    #: Kind of model, which is the code that runs it; there is skyreels_v2.
+    #: Kind of model, which is the code that runs it; skyreels_v2 or wan.
     family: str = "skyreels_v2"
     #: Where the weights are: papercut, a folder, or a repository on the Hugging Face hub.
     weights: str = "papercut"
     #: Commit, tag or branch of a hub repository; null keeps the one a film was begun with, else main.
     revision: str | None = None
-    #: Width in pixels of what the model makes, a multiple of model.spatial_stride.
+    #: Width in pixels of what the model makes, a multiple of model.spatial_stride times model.patch.
     width: int = 256
-    #: Height in pixels of what the model makes, a multiple of model.spatial_stride.
+    #: Height in pixels of what the model makes, a multiple of model.spatial_stride times model.patch.
     height: int = 144
     #: Frames a second that the model makes, such as 16 or 24000/1001.
     fps: str = "16"
@@ -36,12 +36,20 @@ class ModelConf:
     temporal_stride: int = 4
     #: Pixels that one latent pixel is wide and high.
     spatial_stride: int = 16
+    #: Latent pixels that the network takes together, across and down.
+    patch: int = 1
+    #: Whether the network is told a noise level for each latent frame, which chain needs, or one for all.
+    levels_per_frame: bool = True
     #: Tokens of a prompt that the model is given; what is longer is cut off.
     text_tokens: int = 48
     #: Denoising steps of a segment at full quality.
     steps: int = 20
     #: How closely the prompt is followed, 0 to 100; 1 or less is without guidance and half the work.
     guidance: float = 3.0
+    #: Of a model with two networks: how closely the second one follows the prompt.
+    guidance_2: float | None = None
+    #: Of such a model: the noise, of 1000, below which the second network takes over; null has just one.
+    boundary: int | None = None
     #: How much of the steps is spent at high noise; every model has one that suits it.
     shift: float = 3.0
     #: Words on what the model should keep away from, where guidance is above 1.
@@ -126,12 +134,14 @@ class QualityConf:
 class ContinuityConf:
     """How the segments of a shot are joined, and how related a scene's shots look."""
 
-    #: How segments of a shot are joined: chain, cut, or auto, which chains shots of several segments.
+    #: How segments of a shot are joined: chain, stagger, weave, cut, or auto, which chooses by the model.
     way: str = "auto"
     #: Latent frames that chained segments share; null is model.overlap.
     overlap: int | None = None
     #: Noise that given latent frames are held at, of 1000.
     context_level: int = 20
+    #: Steps that each latent frame is behind the one before it, where way is stagger.
+    lag: int = 1
     #: Share of the first noise, 0 to 1, that the shots of a scene have in common.
     scene_noise: float = 0.3
     #: Make one join of the longest chained shot without continuity too, for the report.

@@ -60,7 +60,7 @@ def joins(item: PlannedShot, differences: Sequence[float]) -> list[dict[str, Any
     `differences[i]` is that of frame i + 1 to frame i; a ratio of 1 is a join nobody can see.
     """
     found = []
-    for frame in sorted(_joined(item)):
+    for frame in sorted(item.joins):
         at = frame - 1
         near = [
             differences[index]
@@ -78,12 +78,6 @@ def joins(item: PlannedShot, differences: Sequence[float]) -> list[dict[str, Any
                 }
             )
     return found
-
-
-def _joined(item: PlannedShot) -> dict[int, int]:
-    """For each join, the first frame behind it and the latent frame that this shows."""
-    starts = {segment.frames.start: segment.window.owned.start for segment in item.segments}
-    return {frame: latent for frame, latent in starts.items() if latent > 0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +127,7 @@ class Steps:
             (self.skips[group.start], shown[group.start] - source)
             for group, source in zip(self.groups, sources, strict=False)
         ]
-        self.joins = _joined(item)
+        self.joins = item.joins
         """The latent frames behind the joins, by the frame that shows each first."""
         self._known: dict[int, dict[str, _Figure]] = {}
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from farm.errors import BadInput, suggest
+from farm.models.families import FAMILIES
 from farm.plan.naming import check_film_name
 from farm.schema import FarmConf, OutputConf, StoreConf
 from farm.script.model import CONTINUITIES
@@ -37,6 +38,7 @@ def check(conf: FarmConf) -> None:
         ("model.spatial_stride", model.spatial_stride, 256),
         ("model.evaluation_s_per_latent", model.evaluation_s_per_latent, 1e6),
         ("model.decode_s_per_latent", model.decode_s_per_latent, 1e6),
+        ("model.patch", model.patch, 16),
         ("model.window", model.window, 1000),
         ("model.text_tokens", model.text_tokens, 4096),
         ("model.shift", model.shift, 100),
@@ -51,8 +53,16 @@ def check(conf: FarmConf) -> None:
         _positive(cluster.workers, "cluster.workers", 10_000)
     if not 0 <= model.guidance <= 100:
         raise BadInput(f"model.guidance={model.guidance:g} cannot be used: give 0 to 100")
+    if (model.boundary is None) != (model.guidance_2 is None):
+        raise BadInput("model.boundary and model.guidance_2 go together: give both or neither")
+    if model.guidance_2 is not None and not 0 <= model.guidance_2 <= 100:
+        raise BadInput(f"model.guidance_2={model.guidance_2:g} cannot be used: give 0 to 100")
+    if model.boundary is not None and not 1 <= model.boundary <= 999:
+        raise BadInput(f"model.boundary={model.boundary} cannot be used: it is of 1000, give 1 to 999")
     if not 0 <= continuity.context_level < 1000:
         raise BadInput("continuity.context_level is of 1000: give 0 to 999, best about 20")
+    if not 1 <= continuity.lag <= 1000:
+        raise BadInput(f"continuity.lag={continuity.lag} cannot be used: give 1 to 1,000 steps")
     if not 0 <= continuity.scene_noise <= 1:
         raise BadInput("continuity.scene_noise is a share: give 0 to 1")
     if not 0 <= quality.crf <= 51:
@@ -84,7 +94,7 @@ def check(conf: FarmConf) -> None:
         raise BadInput("quality.draft_level is of 1000: give 1 to 999, best about 600")
     _one_of(continuity.way, "continuity.way", CONTINUITIES)
     _one_of(model.dtype, "model.dtype", ("float32", "bfloat16", "float16"))
-    _one_of(model.family, "model.family", ("skyreels_v2",))
+    _one_of(model.family, "model.family", FAMILIES)
     _one_of(cluster.kind, "cluster.kind", ("ray", "inline"))
     _one_of(cluster.device, "cluster.device", ("auto", "cpu", "cuda"))
     if conf.film is not None:

@@ -97,12 +97,13 @@ class Worker:
     def _denoise(self, lease: Lease, folder: Path, stopped: Callable[[], bool]) -> Made:
         recipe = json.loads(lease.recipe)
         inputs = [self.blobs.get(need) for need in lease.needs]
+        drafted = recipe["draft_level"] is not None
         data = self.model.denoise(
             recipe,
             prompt=inputs[0],
             negative=inputs[1],
-            before=inputs[2] if recipe["way"] == "chain" else None,
-            draft=inputs[-1] if recipe["draft_level"] is not None else None,
+            context=inputs[2:-1] if drafted else inputs[2:],
+            draft=inputs[-1] if drafted else None,
             stopped=stopped,
         )
         return {"latents": data}, {}

@@ -62,7 +62,7 @@ def denoise(recipes: Sequence[dict[str, Any]] | None = None) -> tuple[float, flo
     prompt, negative = _HELD["texts"]
     began = time.monotonic()
     for recipe in recipes or _HELD["recipes"]:
-        _HELD["model"].denoise(recipe, prompt=prompt, negative=negative, before=None, stopped=lambda: False)
+        _HELD["model"].denoise(recipe, prompt=prompt, negative=negative, context=(), stopped=lambda: False)
     return began, time.monotonic()
 
 

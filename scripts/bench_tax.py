@@ -101,7 +101,7 @@ def bare(plan: Plan, folder: Path) -> float:
                 recipe,
                 prompt=prompt,
                 negative=negative,
-                before=before[0] if before else None,
+                context=before,
                 stopped=lambda: False,
             )
         elif task.kind is Kind.FINISH:

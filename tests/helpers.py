@@ -68,7 +68,7 @@ class FakeModel:
         *,
         prompt: bytes,
         negative: bytes,
-        before: bytes | None,
+        context: Sequence[bytes],
         stopped: Callable[[], bool],
         draft: bytes | None = None,
     ) -> bytes:
@@ -78,10 +78,10 @@ class FakeModel:
         if error is not None:
             raise error
         self.denoised.append((recipe["shot"], recipe["span"][0]))
-        assert (before is not None) == (recipe["way"] == "chain")
+        assert bool(context) == bool(recipe["way"] != "cut" and recipe["given"])
         assert (draft is not None) == (recipe["draft_level"] is not None)
         text = json.dumps(recipe, sort_keys=True).encode()
-        return hashlib.sha256(b"|".join((text, prompt, negative, before or b"", draft or b""))).digest()
+        return hashlib.sha256(b"|".join((text, prompt, negative, *context, draft or b""))).digest()
 
     def decode(self, recipe: Recipe, latents: Sequence[bytes]) -> Iterator[str]:
         name = hashlib.sha256(b"".join(latents)).hexdigest()[:8]

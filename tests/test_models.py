@@ -14,22 +14,24 @@ from diffusers import (
     AutoencoderKLWan,
     SkyReelsV2DiffusionForcingPipeline,
     SkyReelsV2Transformer3DModel,
-    UniPCMultistepScheduler,
 )
 from diffusers.pipelines.skyreels_v2 import pipeline_skyreels_v2_diffusion_forcing as upstream
 from helpers import shot, shots
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
+from tiny import TEXT_WIDTH, text_parts, unipc
 
 from farm.errors import Interrupted, OutOfMemory, StoreError
-from farm.models import skyreels_v2
+from farm.models import umt5_wan
 from farm.models.decode import stream_frames, to_pixels
 from farm.models.denoise import denoise, levels_of
-from farm.models.matrix import Levels, chain, cut
+from farm.models.matrix import Levels
 from farm.models.memory import lean
 from farm.models.noise import Address, NoiseSource, draw
-from farm.models.skyreels_v2 import SkyReelsV2, encode_text, network_of
+from farm.models.skyreels_v2 import SkyReelsV2, network_of
 from farm.models.tensors import pack, unpack
+from farm.models.umt5_wan import encode_text
+from farm.models.ways.chain import chain
+from farm.models.ways.cut import cut
+from farm.models.ways.stagger import stagger
 from farm.models.weights import SHIPPED
 from farm.plan.plan import make_plan
 
@@ -40,24 +42,15 @@ TOLERANCE = 1e-4
 @pytest.fixture(scope="module")
 def parts() -> dict[str, Any]:
     torch.manual_seed(0)
-    words = {word: index for index, word in enumerate(["<pad>", "</s>", "<unk>", "a", "red", "boat"])}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     return {
-        "tokenizer": PreTrainedTokenizerFast(
-            tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
-        ),
-        "text_encoder": UMT5EncoderModel(
-            UMT5Config(vocab_size=6, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2, pad_token_id=0)
-        ).eval(),
+        **text_parts(),
         "transformer": SkyReelsV2Transformer3DModel(
             patch_size=(1, 2, 2),
             num_attention_heads=2,
             attention_head_dim=24,
             in_channels=Z,
             out_channels=Z,
-            text_dim=16,
+            text_dim=TEXT_WIDTH,
             freq_dim=32,
             ffn_dim=64,
             num_layers=2,
@@ -72,9 +65,7 @@ def parts() -> dict[str, Any]:
             latents_mean=[0.1] * Z,
             latents_std=[0.7] * Z,
         ).eval(),
-        "scheduler": UniPCMultistepScheduler(
-            prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
-        ),
+        "scheduler": unipc(),
     }
 
 
@@ -132,14 +123,18 @@ def test_one_segment_equals_the_stock_pipeline(pipeline, parts, monkeypatch, gui
             prompt=encode_text(parts["tokenizer"], parts["text_encoder"], "a  red boat ", 12),
             negative=encode_text(parts["tokenizer"], parts["text_encoder"], "a boat", 12),
             guidance=guidance,
+            overwrites=True,
         )
     assert made.shape == expected.shape == (1, Z, 5, 6, 4)
     assert (made - expected).abs().max() < TOLERANCE
     assert expected.std() > 0.1
 
 
-@pytest.mark.parametrize("level", [0, 20])
-def test_chained_segments_equal_the_stock_long_loop(pipeline, parts, monkeypatch, level: int) -> None:
+@pytest.mark.parametrize(("level", "lag"), [(0, 0), (20, 0), (20, 1), (0, 3)])
+def test_chained_segments_equal_the_stock_long_loop(
+    pipeline, parts, monkeypatch, level: int, lag: int
+) -> None:
+    """`chain` is its synchronous mode, and `stagger` its asynchronous one."""
     steps, given = 4, 3
     expected, noises, held = record(
         monkeypatch,
@@ -151,6 +146,7 @@ def test_chained_segments_equal_the_stock_long_loop(pipeline, parts, monkeypatch
             base_num_frames=25,
             overlap_history=9,
             addnoise_condition=level,
+            ar_step=lag,
             num_inference_steps=steps,
             guidance_scale=1.0,
             max_sequence_length=12,
@@ -160,27 +156,29 @@ def test_chained_segments_equal_the_stock_long_loop(pipeline, parts, monkeypatch
         ),
     )
     text = encode_text(parts["tokenizer"], parts["text_encoder"], "a red boat", 12)
+    more = dict(prompt=text, negative=text, guidance=1.0, overwrites=True)
     network = network_of(parts["transformer"], torch.float32, 16)
     levels = levels_of(parts["scheduler"], steps)
     with torch.no_grad():
-        made = denoise(
-            network, parts["scheduler"], cut(levels, 7), noises[0], prompt=text, negative=text, guidance=1.0
-        )
-        for number, noise in enumerate(noises[1:]):
-            draws = held[number * steps : (number + 1) * steps]
+        opening = stagger(levels, 7, 0, level, lag) if lag else cut(levels, 7)
+        made = denoise(network, parts["scheduler"], opening, noises[0], **more)
+        for noise in noises[1:]:
+            columns = noise.shape[2]
+            rows = (
+                stagger(levels, columns, given, level, lag) if lag else chain(levels, columns, given, level)
+            )
+            draws, held = held[: len(rows)], held[len(rows) :]
             window = denoise(
                 network,
                 parts["scheduler"],
-                chain(levels, noise.shape[2], given, level),
+                rows,
                 noise,
-                prompt=text,
-                negative=text,
-                guidance=1.0,
                 given=made[:, :, -given:],
                 context_noise=(lambda step, draws=draws: draws[step]) if level else None,
+                **more,
             )
             made = torch.cat([made, window[:, :, given:]], dim=2)
-    assert len(noises) > 1
+    assert len(noises) > 1 and not held
     assert made.shape == expected.shape
     # Without noise on the condition the stock loop tells the network 0 for it, and so do we.
     assert (made - expected).abs().max() < TOLERANCE
@@ -240,11 +238,11 @@ def test_out_of_memory_lets_go_of_what_is_loaded(monkeypatch: pytest.MonkeyPatch
         def fail(*_: Any, error: Exception = error) -> None:
             raise error
 
-        monkeypatch.setattr(skyreels_v2, "encode_text", fail)
+        monkeypatch.setattr(umt5_wan, "encode_text", fail)
         with pytest.raises(OutOfMemory, match=r"out of memory on cpu \(.*\): take a smaller model\.width"):
             model.embed(recipe)
         assert model._parts == {}
-        monkeypatch.setattr(skyreels_v2, "encode_text", encode_text)
+        monkeypatch.setattr(umt5_wan, "encode_text", encode_text)
         assert model.embed(recipe) == whole
     with pytest.raises(OutOfMemory, match="can't allocate memory"), lean({}, torch.device("cpu")):
         torch.empty(10**15)
@@ -362,7 +360,7 @@ def test_the_family_runs_a_plans_recipes_the_same_way_twice(parts, tmp_path: Pat
                     recipes[segment.task],
                     prompt=texts[0],
                     negative=texts[1],
-                    before=made[-1] if made else None,
+                    context=made[-1:],
                     stopped=lambda: False,
                 )
             )

@@ -153,10 +153,6 @@ def test_a_control_adds_one_segment_on_its_own_and_changes_nothing_else() -> Non
 def test_auto_is_a_pure_choice() -> None:
     made = make_plan("film", shots(shot("1", 33), shot("2", 34)), make_settings())
     assert [item.continuity for item in made.shots] == ["cut", "chain"]
-    made = make_plan("film", shots(shot("2", 34)), make_settings(levels=False))
-    assert made.shots[0].continuity == "cut"
-    with pytest.raises(BadInput, match="continuity=chain needs a noise level per latent frame"):
-        make_plan("film", shots(shot("2", 34, continuity="chain")), make_settings(levels=False))
 
 
 def test_what_cannot_be_planned_is_refused() -> None:

@@ -17,7 +17,8 @@ from farm import cli
 from farm.media.alike import alike
 from farm.media.encode import encode_shot
 from farm.models.denoise import begin_from, denoise
-from farm.models.matrix import Levels, chain
+from farm.models.matrix import Levels
+from farm.models.ways.chain import chain
 from farm.plan.estimate import estimate
 from farm.plan.plan import make_plan
 from farm.plan.rules import steps_below
@@ -79,10 +80,10 @@ def test_a_segment_begins_from_its_preview_at_the_level(level: int, skip: int) -
     generator = torch.Generator().manual_seed(1)
     noise = torch.randn(1, 2, 4, 1, 1, generator=generator)
     draft = torch.randn(1, 2, 3, 1, 1, generator=generator)
-    rows = chain(LEVELS, 4, 1, 20)
-    begun, skipped = begin_from(draft, noise, rows, level)
-    assert skipped == skip
-    sigma = LEVELS.sigmas[skip]
+    below = LEVELS.below(level)
+    sigma = below.sigmas[0]
+    assert (sigma, below.timesteps) == (LEVELS.sigmas[skip], LEVELS.timesteps[skip:])
+    begun = begin_from(draft, noise, sigma)
     assert torch.allclose(begun[:, :, 1:], (1 - sigma) * draft + sigma * noise[:, :, 1:])
     # A network that knows the preview is led back to it, in the steps that are left.
     calls = []
@@ -96,13 +97,12 @@ def test_a_segment_begins_from_its_preview_at_the_level(level: int, skip: int) -
     made = denoise(
         network,
         Euler(),
-        rows,
+        chain(below, 4, 1, 20),
         begun,
         prompt=text,
         negative=text,
         guidance=1.0,
         given=noise[:, :, :1],
-        skip=skipped,
     )
     assert torch.allclose(made[:, :, 1:], draft, atol=1e-5)
     assert calls == LEVELS.timesteps[skip:]

@@ -1,4 +1,4 @@
-"""How alike two encodings of one shot are: a preview and what was made final from it."""
+"""How alike two encodings of one shot are: a preview and its final, a take and one with a span made again."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ def alike(first: Path, second: Path) -> dict[str, float | None]:
     moves = max(float(np.abs(change).max()) for change in changes) if len(pairs) > 1 else 0.0
     motion = round(_correlation(*changes), 3) if moves > STILL else None
     return {"picture": round(picture, 3), "motion": motion}
+
+
+def differences(first: Path, second: Path) -> list[float]:
+    """How much each frame of two shots differs, small and in grey: a mean in levels of 255."""
+    pairs = zip(_frames(first), _frames(second), strict=False)
+    return [float(np.abs(a - b).mean()) for a, b in pairs]
 
 
 def _frames(path: Path) -> Iterator[NDArray[np.float32]]:

@@ -1,23 +1,41 @@
 """The continuity matrix: a noise level for every latent frame at every step.
 
-Each way of continuing a shot is a small pure function that builds the rows; one loop walks them
-(`farm.models.denoise`). A row says, for each latent frame, the level σ it stands at, the timestep the
-network is told (UniPC tells a truncated integer, so the two differ), and whether it is updated.
+Each way of continuing a shot is a small pure function that builds the rows (`farm/models/ways/`); one
+loop walks them (`farm.models.denoise`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
+
+
+@dataclass(frozen=True, slots=True)
+class Pane:
+    """Latent frames [start, stop) that the network is shown at once, and the weight of what it says of each.
+
+    Where panes overlap their weights add up to one.
+    """
+
+    start: int
+    stop: int
+    weight: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One step: `sigma`, `timestep` and `update` hold one entry a latent frame."""
+    """One step: `sigma`, `timestep` and `update` hold one entry a latent frame.
+
+    `sigma` is the level it stands at; `timestep` is what the network is told of that (UniPC tells a
+    truncated integer, so the two differ); `update` says whether it is stepped. The network is shown the
+    `panes`, or all at once where there are none.
+    """
 
     sigma: tuple[float, ...]
     timestep: tuple[float, ...]
     update: tuple[bool, ...]
+    panes: tuple[Pane, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,28 +45,32 @@ class Levels:
     sigmas: Sequence[float]
     timesteps: Sequence[int]
 
-
-def cut(levels: Levels, columns: int) -> tuple[Row, ...]:
-    """All latent frames stand at the same level: a window on its own."""
-    return tuple(
-        Row((sigma,) * columns, (float(timestep),) * columns, (True,) * columns)
-        for sigma, timestep in zip(levels.sigmas, levels.timesteps, strict=True)
-    )
+    def below(self, level: int) -> Levels:
+        """The rest of the schedule: from its highest level up to `level` of 1000 on, or its last step."""
+        last = len(self.sigmas) - 1
+        first = next((index for index, sigma in enumerate(self.sigmas) if sigma * 1000 <= level), last)
+        return Levels(self.sigmas[first:], self.timesteps[first:])
 
 
-def chain(levels: Levels, columns: int, given: int, context_level: int) -> tuple[Row, ...]:
-    """The first `given` latent frames are the neighbour's clean tail, held at a small level.
+def given_columns(rows: Sequence[Row]) -> list[int]:
+    """The columns that no row updates: they are given."""
+    return [
+        column
+        for column, steps in enumerate(zip(*(row.update for row in rows), strict=True))
+        if not any(steps)
+    ]
 
-    `context_level` of 1000 is what the network is told of them, and how much noise they are held
-    with (SkyReels-V2 calls it `addnoise_condition`); they are never updated.
-    """
-    held = context_level / 1000
-    rest = columns - given
-    return tuple(
-        Row(
-            (held,) * given + (sigma,) * rest,
-            (float(context_level),) * given + (float(timestep),) * rest,
-            (False,) * given + (True,) * rest,
-        )
-        for sigma, timestep in zip(levels.sigmas, levels.timesteps, strict=True)
-    )
+
+def columns_in_step(rows: Sequence[Row]) -> list[slice]:
+    """Neighbouring columns that are updated at the same steps, those together that one solver can step."""
+    courses = [
+        tuple((row.update[column], row.timestep[column]) for row in rows)
+        for column in range(len(rows[0].update))
+    ]
+    runs, start = [], 0
+    for course, columns in groupby(courses):
+        stop = start + len(list(columns))
+        if any(updated for updated, _ in course):
+            runs.append(slice(start, stop))
+        start = stop
+    return runs

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,11 +14,11 @@ from farm.ports import Recipe, VideoModel
 class Shelf:
     """A VideoModel that takes the one a recipe names from the shelf, and puts the one before back.
 
-    `folders` are where the weights of each identity are; `load` makes a model of a folder.
+    `models` make the model of each identity of weights.
     """
 
-    def __init__(self, folders: Mapping[str, Path], load: Callable[[Path], VideoModel]) -> None:
-        self.folders, self.load = folders, load
+    def __init__(self, models: Mapping[str, Callable[[], VideoModel]]) -> None:
+        self.models = models
         self.model: VideoModel | None = None
         self.identity = ""
 
@@ -30,7 +29,7 @@ class Shelf:
             gc.collect()  # two large models would not fit beside each other
             if torch.cuda.is_initialized():
                 torch.cuda.empty_cache()
-            self.model, self.identity = self.load(self.folders[identity]), identity
+            self.model, self.identity = self.models[identity](), identity
         return self.model
 
     def embed(self, recipe: Recipe) -> bytes:
@@ -43,13 +42,13 @@ class Shelf:
         *,
         prompt: bytes,
         negative: bytes,
-        before: bytes | None,
+        context: Sequence[bytes],
         stopped: Callable[[], bool],
         draft: bytes | None = None,
     ) -> bytes:
         """Denoise one segment and return the latents it owns."""
         return self._take(recipe).denoise(
-            recipe, prompt=prompt, negative=negative, before=before, stopped=stopped, draft=draft
+            recipe, prompt=prompt, negative=negative, context=context, stopped=stopped, draft=draft
         )
 
     def decode(self, recipe: Recipe, latents: Sequence[bytes]) -> Iterator[Any]:

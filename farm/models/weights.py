@@ -17,9 +17,11 @@ from farm.plan.spec import Weights
 SHIPPED = Path(__file__).parent / "papercut"
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _PARTS = ("transformer", "vae", "text_encoder", "tokenizer", "scheduler")
-_EXTRAS = ("probe",)
+_EXTRAS = ("transformer_2", "probe")
 # Never a pickle, never code.
-_PATTERNS = [f"{part}/*{ending}" for part in _PARTS for ending in (".json", ".safetensors", ".model")]
+_PATTERNS = [
+    f"{part}/*{ending}" for part in (*_PARTS, *_EXTRAS) for ending in (".json", ".safetensors", ".model")
+]
 
 
 def resolve(source: str, revision: str | None) -> Weights:

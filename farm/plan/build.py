@@ -6,12 +6,15 @@ import hashlib
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 
+from farm.errors import BadInput
 from farm.plan.common import common_recipes
-from farm.plan.planned import PlannedShot
+from farm.plan.patches import Piece, gather, owned_columns, patch_span
+from farm.plan.planned import PATCH, PlannedShot
 from farm.plan.recipe import canonical, key_of
-from farm.plan.rules import choose_continuity, evaluations, take_seed
-from farm.plan.segments import Window, split_windows
+from farm.plan.rules import Way, calls, choose_continuity, evaluations, segment_way, take_seed
+from farm.plan.segments import Window, bridge_windows, split_windows
 from farm.plan.spec import FamilySpec, Settings
 from farm.plan.task import Kind, Task
 from farm.script.model import Shot
@@ -29,7 +32,7 @@ class Builder:
         self.tasks: list[Task] = []
         self.texts: dict[str, Task] = {}
         self.common = {kind: (canonical(recipe),) for kind, recipe in common_recipes(settings).items()}
-        self.windows: dict[tuple[Window, bool, int, int | None, int], tuple[tuple[str, ...], float]] = {}
+        self.windows: dict[tuple[Window, Way, int, int | None, int], tuple[tuple[str, ...], float]] = {}
 
     def add(
         self,
@@ -74,10 +77,17 @@ class Builder:
         way = choose_continuity(shot.continuity or settings.continuity, latents, settings)
         # Segments on their own overlap by one column all the same: a window's column 0 decodes
         # right only at the start of a shot, so mid-shot it is discarded.
-        overlap, opening = (family.overlap, family.opening) if way == "chain" else (1, 0)
+        overlap, opening = (1, 0) if way == "cut" else (family.overlap, family.opening)
         windows = split_windows(latents, family.window, overlap, opening)
-        tasks = self.segments(shot, windows, chained=way == "chain")
-        finish = self.finish(shot.name, "", shot.frames, tasks, latents, keys, shot.prompt)
+        panes: tuple[Window, ...] = ()
+        if way == "weave":  # all at once, in one segment
+            panes, windows = windows, split_windows(latents, latents, overlap, opening)
+        tasks = self.segments(shot, windows, way)
+        pieces: list[Piece] | None = None
+        patched: tuple[tuple[int, Window], ...] = ()
+        if shot.patches:
+            tasks, pieces, patched = self.patches(shot, tasks, windows)
+        finish = self.finish(shot.name, "", shot.frames, tasks, latents, keys, shot.prompt, pieces)
         planned = PlannedShot(
             shot=shot,
             span=span,
@@ -85,8 +95,51 @@ class Builder:
             latents=latents,
             windows=windows,
             frames=_owned_frames(windows, shot.frames, family, rate),
+            panes=panes,
+            pane_frames=_owned_frames(panes, shot.frames, family, rate),
+            patched=patched,
+            patched_frames=_owned_frames(tuple(window for _, window in patched), shot.frames, family, rate),
         )
         return planned, finish
+
+    def patches(
+        self, shot: Shot, tasks: tuple[Task, ...], windows: tuple[Window, ...]
+    ) -> tuple[tuple[Task, ...], list[Piece], tuple[tuple[int, Window], ...]]:
+        """Make a shot's patches, one after another, each between what is there by then.
+
+        Returns the tasks that the whole shot is put together from, which pieces of what they make, and the
+        windows that were made for it, each with the number of its patch.
+        """
+        settings, family = self.settings, self.settings.family
+        if not family.levels_per_frame:
+            raise BadInput(
+                f"a span of a shot cannot be made again with {family.name}, which takes no noise level per "
+                "latent frame: make the whole shot again"
+            )
+        columns = owned_columns(tasks, [window.owned for window in windows])
+        patched: list[tuple[int, Window]] = []
+        for number, patch in enumerate(shot.patches):
+            span = patch_span(patch, len(columns), family, settings.output.rate)
+            texts = self.embed(patch.prompt), self.embed(settings.sampling.negative_prompt)
+            own = {"shot": shot.id, "scene": shot.scene, "seed": patch.seed}
+            for window in bridge_windows(span, len(columns), family.window, family.overlap):
+                owned = window.owned
+                given = [*columns[window.span.start : owned.start], *columns[owned.stop : window.span.stop]]
+                needs, pieces = gather(given)
+                made = self.denoise(
+                    shot.name,
+                    f"{PATCH}{len(patched)}",
+                    canonical({**own, "context": pieces}),
+                    window,
+                    "bridge",
+                    texts,
+                    needs,
+                    steps=settings.sampling.steps,
+                    guide_above=settings.sampling.guide_above,
+                )
+                columns[owned.start : owned.stop] = [(made, place) for place in range(len(owned))]
+                patched.append((number, window))
+        return *gather(columns), tuple(patched)
 
     def _texts(self, shot: Shot) -> tuple[Task, Task]:
         return self.embed(shot.prompt), self.embed(self.settings.sampling.negative_prompt)
@@ -96,14 +149,14 @@ class Builder:
         seed = self.settings.seed if shot.seed is None else shot.seed
         return canonical({"shot": shot.id, "scene": shot.scene, "seed": take_seed(seed, shot.take)})
 
-    def segments(self, shot: Shot, windows: tuple[Window, ...], *, chained: bool) -> tuple[Task, ...]:
+    def segments(self, shot: Shot, windows: tuple[Window, ...], way: Way) -> tuple[Task, ...]:
         """A shot's segments: those of its preview first, where the film is made from one."""
         sampling, texts, own = self.settings.sampling, self._texts(shot), self._own(shot)
         draft = sampling.draft
         drafts: list[Task] = []
         made: list[Task] = []
         for index, window in enumerate(windows if draft else ()):
-            before = drafts[-1] if chained and index else None
+            before = (drafts[-1],) if way != "cut" and index else ()
             assert draft is not None
             drafts.append(
                 self.denoise(
@@ -111,6 +164,7 @@ class Builder:
                     f"{DRAFT}{index}",
                     own,
                     window,
+                    way,
                     texts,
                     before,
                     steps=draft.steps,
@@ -118,13 +172,14 @@ class Builder:
                 )
             )
         for index, window in enumerate(windows):
-            before = made[-1] if chained and index else None
+            before = (made[-1],) if way != "cut" and index else ()
             made.append(
                 self.denoise(
                     shot.name,
                     str(index),
                     own,
                     window,
+                    way,
                     texts,
                     before,
                     steps=sampling.steps,
@@ -135,27 +190,36 @@ class Builder:
         return tuple(made)
 
     def _window(
-        self, window: Window, chained: bool, steps: int, level: int | None, guide_above: int
+        self, window: Window, way: Way, steps: int, level: int | None, guide_above: int
     ) -> tuple[tuple[str, ...], float]:
         """What segments at this place have in common in all shots, and what one costs."""
-        if (made := self.windows.get((window, chained, steps, level, guide_above))) is not None:
+        if (made := self.windows.get((window, way, steps, level, guide_above))) is not None:
             return made
-        sampling, cost = self.settings.sampling, self.settings.cost
-        recipe = {
+        sampling, cost, family = self.settings.sampling, self.settings.cost, self.settings.family
+        recipe: dict[str, Any] = {
             "span": (window.span.start, window.span.stop),
             "given": window.given,
-            "way": "chain" if chained else "cut",
-            "context_level": sampling.context_level if chained else None,
+            "way": way,
+            "context_level": None if way == "cut" else sampling.context_level,
             "steps": steps,
             "draft_level": level,
             "guide_above": guide_above,
         }
-        asked = evaluations(steps, level, guide_above, sampling)
+        asked = calls(way, window, 1, sampling, evaluations(steps, level, guide_above, sampling))
+        shown = len(window.span)
+        if way == "stagger":
+            recipe["lag"] = sampling.lag
+        if way == "bridge":
+            recipe["after"] = window.after
+        if way == "weave":
+            panes = split_windows(window.span.stop, family.window, family.overlap)
+            recipe["panes"] = [(pane.span.start, pane.span.stop) for pane in panes]
+            shown = sum(len(pane.span) for pane in panes)
         made = (
             (*self.common[Kind.DENOISE], canonical(recipe)),
-            asked * len(window.span) * cost.evaluation_s_per_latent,
+            asked * shown * cost.evaluation_s_per_latent,
         )
-        self.windows[window, chained, steps, level, guide_above] = made
+        self.windows[window, way, steps, level, guide_above] = made
         return made
 
     def denoise(
@@ -164,18 +228,20 @@ class Builder:
         part: str,
         own: str,
         window: Window,
+        way: Way,
         texts: tuple[Task, Task],
-        before: Task | None,
+        context: tuple[Task, ...],
         *,
         steps: int,
         guide_above: int,
         draft: Task | None = None,
     ) -> Task:
-        """One window: chained to the task `before`, or on its own; begun from a `draft`, or as noise."""
+        """One segment: it is given latents of the `context`, or none; begun from a `draft`, or as noise."""
         chosen = self.settings.sampling.draft
         level = chosen.level if chosen and draft else None
-        common, cost = self._window(window, before is not None, steps, level, guide_above)
-        after = tuple(task for task in (*texts, before, draft) if task is not None)
+        way = segment_way(way, window, self.settings.family, follows=bool(context))
+        common, cost = self._window(window, way, steps, level, guide_above)
+        after = (*texts, *context, *((draft,) if draft else ()))
         return self.add(Kind.DENOISE, shot, part, own, after, cost, common)
 
     def finish(
@@ -187,8 +253,12 @@ class Builder:
         latents: int,
         keys: tuple[int, ...] = (),
         prompt: str = "",
+        pieces: list[Piece] | None = None,
     ) -> Task:
-        recipe = {"frames": frames, "keys": keys, "prompt": prompt}
+        """Decode and encode a shot: all that its segments made, or the `pieces` of it."""
+        recipe: dict[str, Any] = {"frames": frames, "keys": keys, "prompt": prompt}
+        if pieces is not None:
+            recipe["pieces"] = pieces
         cost = latents * self.settings.cost.decode_s_per_latent
         return self.add(Kind.FINISH, shot, part, canonical(recipe), segments, cost)
 
@@ -203,8 +273,9 @@ class Builder:
             "control",
             self._own(shot),
             window,
+            "cut",
             self._texts(shot),
-            None,
+            (),
             steps=self.settings.sampling.steps,
             guide_above=self.settings.sampling.guide_above,
         )

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from farm.plan.build import DRAFT
 from farm.plan.plan import Plan
-from farm.plan.rules import evaluations
+from farm.plan.planned import PlannedShot
+from farm.plan.rules import calls, evaluations, segment_way
+from farm.plan.spec import Settings
+from farm.plan.task import Kind, task_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,16 +28,8 @@ def estimate(plan: Plan, done: frozenset[str] = frozenset()) -> Estimate:
     The time is the larger of all work shared out among the workers and the longest chain of tasks
     that wait for one another.
     """
-    sampling = plan.settings.sampling
     todo = [task for task in plan.tasks if task.id not in done]
     segments = [segment for shot in plan.shots for segment in shot.segments if segment.task not in done]
-    draft = sampling.draft
-    asked = len(segments) * evaluations(
-        sampling.steps, draft.level if draft else None, sampling.guide_above, sampling
-    )
-    if draft:
-        drafts = sum(task.part.startswith(DRAFT) for task in todo)
-        asked += drafts * evaluations(draft.steps, None, draft.guide_above, sampling)
     finish: dict[str, float] = {}
     for task in todo:
         before = max((finish.get(need, 0.0) for need in task.needs), default=0.0)
@@ -42,7 +37,27 @@ def estimate(plan: Plan, done: frozenset[str] = frozenset()) -> Estimate:
     work = sum(task.cost for task in todo) / max(1, plan.settings.cost.workers)
     return Estimate(
         segments=len(segments),
-        evaluations=asked,
+        evaluations=sum(_evaluations(item, plan.settings, done) for item in plan.shots),
         latents=sum(len(segment.window.owned) for segment in segments),
         seconds=round(max(work, max(finish.values(), default=0.0)), 1),
     )
+
+
+def _evaluations(item: PlannedShot, settings: Settings, done: frozenset[str]) -> int:
+    """How often the network is asked for what is left of a shot, and of the preview it is made from."""
+    sampling, draft = settings.sampling, settings.sampling.draft
+    once = evaluations(sampling.steps, draft.level if draft else None, sampling.guide_above, sampling)
+    before = evaluations(draft.steps, None, draft.guide_above, sampling) if draft else 0
+    whole = evaluations(sampling.steps, None, sampling.guide_above, sampling)
+    asked = 0
+    for index, segment in enumerate(item.segments):
+        patch = segment.patch is not None  # which is made without a preview
+        way = segment_way(
+            "bridge" if patch else item.continuity, segment.window, settings.family, follows=index > 0
+        )
+        wanted = 0 if segment.task in done else whole if patch else once
+        if draft and not patch and task_id(Kind.DENOISE, item.shot.name, f"{DRAFT}{index}") not in done:
+            wanted += before
+        if wanted:
+            asked += calls(way, segment.window, len(item.panes), sampling, wanted)
+    return asked

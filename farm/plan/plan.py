@@ -61,9 +61,10 @@ def make_plan(film: str, shots: ShotList, settings: Settings) -> Plan:
 def _make_plan(film: str, shots: ShotList, settings: Settings) -> Plan:
     family, sampling, output = settings.family, settings.sampling, settings.output
     for name, size in (("width", sampling.width), ("height", sampling.height)):
-        if size % family.spatial_stride:
+        if size % (family.spatial_stride * family.patch):
             raise BadInput(
-                f"model.{name}={size} does not fit {family.name}: give a multiple of {family.spatial_stride}"
+                f"model.{name}={size} does not fit {family.name}: "
+                f"give a multiple of {family.spatial_stride * family.patch}"
             )
     if output.rate < family.rate / family.temporal_stride:
         raise BadInput(
@@ -98,7 +99,11 @@ def _make_plan(film: str, shots: ShotList, settings: Settings) -> Plan:
             "tail": reel.tail(shot, following),
         }
         rows.write(f"{',' if index else ''}{canonical(row)}")
-    chained = [item for item in planned if item.continuity == "chain" and item.latents > family.window]
+    chained = [
+        item
+        for item in planned
+        if item.continuity == "chain" and item.latents > family.window and not item.patched
+    ]
     if settings.control and chained:
         longest = max(chained, key=lambda item: item.latents)
         planned[planned.index(longest)] = builder.control(longest)

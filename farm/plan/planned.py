@@ -6,25 +6,34 @@ from dataclasses import dataclass
 
 from farm.plan.segments import Window
 from farm.plan.task import Kind, task_id
-from farm.script.model import Continuity, Shot
+from farm.script.model import Continuity, Patch, Shot
 from farm.timebase import Span
+
+PATCH = "patch-"  # begins the parts of tasks that make spans of a shot again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A window of a shot; `frames` are those it owns, counted within the shot at the film's rate."""
+    """A window of a shot; `frames` are those it owns, counted within the shot at the film's rate.
+
+    One that makes a span of the shot again is of a `patch`.
+    """
 
     id: str
     task: str
     window: Window
     frames: Span
+    patch: Patch | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedShot:
     """A shot with its place in the film, how it is continued, and its windows.
 
-    `control` is the task that shows one join as it would be without continuity, where asked for.
+    `panes` are the windows that are woven in one segment, none where each segment is one window; like
+    `windows` they come with the `frames` they own. So do the windows that `patched` the shot, in their order,
+    with the number of the shot's patch each: it puts what it owns in place of what was there. `control` is
+    the task that shows one join as it would be without continuity, where asked for.
     """
 
     shot: Shot
@@ -33,6 +42,10 @@ class PlannedShot:
     latents: int
     windows: tuple[Window, ...]
     frames: tuple[Span, ...]
+    panes: tuple[Window, ...] = ()
+    pane_frames: tuple[Span, ...] = ()
+    patched: tuple[tuple[int, Window], ...] = ()
+    patched_frames: tuple[Span, ...] = ()
     control: str | None = None
 
     @property
@@ -44,15 +57,34 @@ class PlannedShot:
     def segments(self) -> tuple[Segment, ...]:
         """Its segments; made when asked for, since their parts are the same for shots of one length."""
         name = self.shot.name
-        return tuple(
-            Segment(
-                id=f"{name}/{index}",
-                task=task_id(Kind.DENOISE, name, str(index)),
-                window=window,
-                frames=frames,
-            )
-            for index, (window, frames) in enumerate(zip(self.windows, self.frames, strict=True))
+
+        def segment(part: str, window: Window, frames: Span, patch: Patch | None = None) -> Segment:
+            task = task_id(Kind.DENOISE, name, part)
+            return Segment(id=f"{name}/{part}", task=task, window=window, frames=frames, patch=patch)
+
+        return (
+            *map(segment, map(str, range(len(self.windows))), self.windows, self.frames),
+            *(
+                segment(f"{PATCH}{part}", window, frames, self.shot.patches[number])
+                for part, ((number, window), frames) in enumerate(
+                    zip(self.patched, self.patched_frames, strict=True)
+                )
+            ),
         )
+
+    @property
+    def joins(self) -> dict[int, int]:
+        """For each join, the first frame behind it and the latent frame that this shows."""
+        windows = self.panes or self.windows
+        frames = self.pane_frames or self.frames
+        starts = zip(windows, frames, strict=True)
+        found = {shown.start: window.owned.start for window, shown in starts if window.owned.start > 0}
+        for (_, window), shown in zip(self.patched, self.patched_frames, strict=True):
+            found = {frame: latent for frame, latent in found.items() if not shown.start < frame < shown.stop}
+            found[shown.start] = window.owned.start
+            if window.owned.stop < self.latents:
+                found[shown.stop] = window.owned.stop
+        return found
 
     @property
     def control_join(self) -> int:

@@ -3,26 +3,61 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Literal
 
 from farm.errors import BadInput
-from farm.plan.spec import Sampling, Settings
+from farm.plan.segments import Window
+from farm.plan.spec import FamilySpec, Sampling, Settings
 from farm.script.model import Continuity
+
+Way = Continuity | Literal["bridge"]
+"""How a segment is made: as its shot is continued, or between what is there."""
 
 
 def choose_continuity(asked: Continuity, latents: int, settings: Settings) -> Continuity:
-    """Resolve `auto`: chain where a shot needs several windows and the family can, else cut.
+    """Resolve `auto`: for a shot of several windows chain where the family can, else weave; for others cut.
+
+    So is what was asked for where one window holds the shot. Nothing of the moment has a say: a film is
+    resumed as it was begun.
 
     Raises:
         BadInput: when the family cannot do what was asked.
     """
     family = settings.family
-    if asked == "chain" and not family.levels_per_frame:
+    if asked in ("chain", "stagger") and not family.levels_per_frame:
         raise BadInput(
-            f"continuity=chain needs a noise level per latent frame, which {family.name} does not take: "
-            "use continuity=cut"
+            f"continuity={asked} needs a noise level per latent frame, which {family.name} does not take: "
+            "use continuity=weave, or cut"
+        )
+    if asked == "weave" and family.overlap < 2:
+        raise BadInput(
+            "continuity=weave fades from one window to the next over what they share: "
+            "give continuity.overlap=2 or more"
         )
     if asked == "auto":
-        return "chain" if family.levels_per_frame and latents > (family.opening or family.window) else "cut"
+        several = latents > (family.opening or family.window)
+        asked = "chain" if family.levels_per_frame else "weave" if family.overlap > 1 else "cut"
+        return asked if several else "cut"
+    return asked
+
+
+def segment_way(way: Way, window: Window, family: FamilySpec, *, follows: bool) -> Way:
+    """How one segment of a shot is made: on its own where it is an opening, or has none to be chained to."""
+    if (way == "chain" and not follows) or (way != "bridge" and len(window.span) <= family.opening):
+        return "cut"
+    return way
+
+
+def calls(way: Way, window: Window, panes: int, sampling: Sampling, asked: int) -> int:
+    """How often the network is asked for a segment, where it is `asked` so often for the steps of a window.
+
+    Of a woven segment it is shown `panes` windows at each step; a staggered one has steps more.
+    """
+    if way == "weave":
+        return asked * panes
+    if way == "stagger":
+        more = sampling.lag * (len(window.span) - window.given - 1)
+        return asked + more * (2 if sampling.guidance > 1 else 1)
     return asked
 
 

@@ -14,15 +14,17 @@ class Window:
     """One window of a shot's latent frames.
 
     The first `given` columns belong to the window before it: given to the network (`chain`), or
-    denoised and discarded (`cut`, where they only keep column 0 from being kept). The rest it owns.
+    denoised and discarded (`cut`, where they only keep column 0 from being kept). The last `after` ones
+    belong to what is behind it, and are given too (`bridge`). The rest it owns.
     """
 
     span: Span
     given: int
+    after: int = 0
 
     @property
     def owned(self) -> Span:
-        return Span(self.span.start + self.given, self.span.stop)
+        return Span(self.span.start + self.given, self.span.stop - self.after)
 
 
 @lru_cache(maxsize=4096)
@@ -44,3 +46,23 @@ def split_windows(latents: int, window: int, overlap: int, opening: int = 0) -> 
         first = [Window(span=Span(0, opening), given=0), Window(span=Span(0, stops[0]), given=opening)]
     following = (Window(span=Span(before - overlap, stop), given=overlap) for before, stop in pairwise(stops))
     return (*first, *following)
+
+
+def bridge_windows(span: Span, latents: int, window: int, overlap: int) -> tuple[Window, ...]:
+    """Windows that make latent frames `span` of a shot of `latents` again, between those around them.
+
+    The last one is given up to `overlap` latent frames at both ends, so that it leads to what follows; what
+    does not fit in it is made in windows before it, each given the tail of the one before.
+    """
+    before, after = min(overlap, span.start), min(overlap, latents - span.stop)
+    last = min(len(span), window - before - after)
+    lead = len(span) - last
+    pieces = -(-lead // (window - before))
+    starts = [span.start + lead * piece // max(1, pieces) for piece in range(pieces)]
+    stops = [*starts[1:], span.start + lead] if pieces else []
+    leading = (
+        Window(span=Span(start - before, stop), given=before)
+        for start, stop in zip(starts, stops, strict=True)
+    )
+    closing = Window(span=Span(span.start + lead - before, span.stop + after), given=before, after=after)
+    return (*leading, closing)

@@ -17,7 +17,7 @@ class FamilySpec:
     noise level for each latent frame, which `chain` needs. A model with an `opening` draws so many
     latent frames at a shot's beginning on their own, and everything else from them. `looks_at` numbers
     the frames of a shot by which the model can tell whether it shows what its prompt says; none if it
-    cannot.
+    cannot. The network takes `patch` by `patch` latent pixels together.
     """
 
     name: str
@@ -30,6 +30,7 @@ class FamilySpec:
     rate: Fraction
     looks_at: tuple[int, ...] = ()
     opening: int = 0
+    patch: int = 1
 
     def __post_init__(self) -> None:
         if not 1 <= self.overlap <= (self.window + 1) // 3:
@@ -46,11 +47,12 @@ class FamilySpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """Which weights: where they come from, and the identity that goes into every key."""
+    """Which weights: where they come from, the identity that goes into every key, and whose they are."""
 
     source: str
     identity: str
     resolved: bool = True
+    family: str = "skyreels_v2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +72,9 @@ class Sampling:
     """How a segment is denoised, at which size.
 
     `context_level` is the level given columns are held at, of 1000; at and below the level `guide_above`
-    there is no guidance. Without a `draft` segments begin as noise.
+    there is no guidance. `lag` is by how many steps a staggered latent frame is behind the one before it.
+    A model with two networks has a `boundary`, the level, of 1000, below which the second one takes over,
+    guided by `guidance_2`. Without a `draft` segments begin as noise.
     """
 
     width: int
@@ -85,6 +89,9 @@ class Sampling:
     threads: int
     guide_above: int = 0
     draft: Draft | None = None
+    lag: int = 1
+    guidance_2: float | None = None
+    boundary: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

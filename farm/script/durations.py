@@ -32,6 +32,28 @@ def parse_seconds(text: str, source: Source) -> Fraction | None:
     return seconds
 
 
+def parse_span(text: str, frames: int, rate: Fraction) -> tuple[int, int]:
+    """Read "2s-4.5s", a part of a shot of `frames` frames, as its frames [start, stop).
+
+    Raises:
+        BadInput: when it is no part of the shot.
+    """
+    matches = [_SECONDS.fullmatch(side.strip().lower()) for side in text.split("-")]
+    if len(matches) != 2 or matches[0] is None or matches[1] is None:
+        raise BadInput(f"{text!r} is no span of a shot: give one such as 2s-4.5s")
+    start, stop = (
+        int(Fraction(match[1]) * (60 if match[2].startswith("m") else 1) * rate + Fraction(1, 2))
+        for match in matches
+        if match
+    )
+    if not 0 <= start < stop <= frames:
+        raise BadInput(
+            f"there is no {text} in a shot of {float(frames / rate):g} seconds: "
+            "begin before it ends, and end no later than the shot"
+        )
+    return start, stop
+
+
 def time_lines(said: Sequence[tuple[str, str]], frames: int, rate: Fraction) -> tuple[Line, ...]:
     """Time what is said in a shot of `frames` frames: (character, words) in order, one after another.
 

@@ -12,8 +12,8 @@ MAX_BYTES = 2_000_000  # ten times a feature-length screenplay
 MAX_SHOTS = 20_000
 MAX_SHOT_SECONDS = 600
 
-Continuity = Literal["auto", "cut", "chain"]
-CONTINUITIES: tuple[Continuity, ...] = ("auto", "cut", "chain")
+Continuity = Literal["auto", "cut", "chain", "weave", "stagger"]
+CONTINUITIES: tuple[Continuity, ...] = ("auto", "cut", "chain", "weave", "stagger")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +114,16 @@ class Fade:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Patch:
+    """A span of a shot that is made again, with its own seed and words: frames [start, stop) of the shot."""
+
+    start: int
+    stop: int
+    seed: int
+    prompt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shot:
     """One camera take.
 
@@ -121,6 +131,7 @@ class Shot:
     counts frames of the film; `seed` and `continuity` are None where the film's own apply. `heading` is
     that of its scene as the script has it. `enter` is how the picture comes (a fade in, or a dissolve
     from the shot before), `leave` how it goes (a fade out). `take` counts renderings of the same shot.
+    `patches` are spans of it that were made again, one after another.
     """
 
     id: str
@@ -136,6 +147,7 @@ class Shot:
     enter: Fade | None = None
     leave: Fade | None = None
     take: int = 1
+    patches: tuple[Patch, ...] = ()
 
     @property
     def name(self) -> str:

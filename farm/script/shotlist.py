@@ -12,7 +12,7 @@ shots:
     duration: 8s           # or frames: 128
     camera: push in        # optional
     seed: 7                # optional
-    continuity: chain      # optional: auto, cut or chain
+    continuity: chain      # optional: auto, cut, chain, weave or stagger
 """
 
 from __future__ import annotations

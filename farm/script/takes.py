@@ -1,7 +1,8 @@
 """Takes of a shot: every rendering that was asked for is kept, and one of them is circled.
 
 The first take is the shot as the script has it. A retake has a seed of its own and may have words of its
-own; any take can be circled again, and what it needs is still there.
+own; it may be of a span of the shot, and is then all else as another take has it. Any take can be circled
+again, and what it needs is still there.
 """
 
 from __future__ import annotations
@@ -9,18 +10,25 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from farm.errors import BadInput, StoreError
 from farm.script.choice import MAX_TAKES
-from farm.script.model import Shot, ShotList
+from farm.script.model import Patch, Shot, ShotList
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Take:
-    """How a take differs from the script: its seed, and its words in place of the script's."""
+    """How a take differs from the script: its seed, and its words in place of the script's.
+
+    One with a `span`, frames [start, stop) of the shot, has those within it alone, and differs so from
+    take number `of`.
+    """
 
     seed: int | None = None
     prompt: str | None = None
+    span: tuple[int, int] | None = None
+    of: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +77,18 @@ def apply(shots: ShotList, takes: FilmTakes) -> ShotList:
 def _current(shot: Shot, takes: FilmTakes) -> Shot:
     if shot.id not in takes:
         return shot
-    take = takes[shot.id].current
+    found = takes[shot.id]
+    return _taken(shot, found.made, found.circled)
+
+
+def _taken(shot: Shot, made: tuple[Take, ...], number: int) -> Shot:
+    """A shot as its take `number` has it."""
+    take = made[number - 1]
+    if take.span is not None and take.of is not None and take.seed is not None:
+        whole = _taken(shot, made, take.of)
+        start, stop = take.span
+        patch = Patch(start=start, stop=stop, seed=take.seed, prompt=take.prompt or whole.prompt)
+        return replace(whole, patches=(*whole.patches, patch))
     return replace(
         shot,
         seed=shot.seed if take.seed is None else take.seed,
@@ -79,18 +98,39 @@ def _current(shot: Shot, takes: FilmTakes) -> Shot:
 
 def encode(takes: FilmTakes) -> dict[str, object]:
     """Write takes as plain data, for JSON."""
-    return {shot: asdict(found) for shot, found in sorted(takes.items())}
+    return {
+        shot: {"made": [_plain(take) for take in found.made], "circled": found.circled}
+        for shot, found in sorted(takes.items())
+    }
+
+
+def _plain(take: Take) -> dict[str, object]:
+    whole = asdict(take)
+    return whole if take.span else {name: whole[name] for name in ("seed", "prompt")}
 
 
 def decode(data: bytes, where: str) -> FilmTakes:
     """Read takes back. Raises StoreError, naming `where`, for anything else."""
     try:
         found = {
-            str(shot): Takes(made=tuple(Take(**take) for take in item["made"]), circled=item["circled"])
+            str(shot): Takes(made=tuple(_read(take) for take in item["made"]), circled=item["circled"])
             for shot, item in json.loads(data).items()
         }
         if not all(1 <= item.circled <= len(item.made) for item in found.values()):
             raise ValueError("no take is circled")
+        for item in found.values():
+            for number, take in enumerate(item.made, 1):
+                if take.span and not (
+                    take.seed is not None
+                    and 1 <= (take.of or 0) < number
+                    and 0 <= take.span[0] < take.span[1]
+                ):
+                    raise ValueError("a span is of no take")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{where} cannot be understood: it should hold the film's takes") from error
     return found
+
+
+def _read(take: dict[str, Any]) -> Take:
+    span = take.get("span")
+    return Take(**{**take, "span": None if span is None else (int(span[0]), int(span[1]))})

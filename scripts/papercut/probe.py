@@ -133,7 +133,7 @@ def _generate(job: tuple[list[tuple[Scene, str]], int, Path, int]) -> list[np.nd
                     {**recipe, "span": span, "given": given, "way": way},
                     prompt=prompt,
                     negative=negative,
-                    before=latents[-1] if latents else None,
+                    context=latents[-1:],
                     stopped=lambda: False,
                 )
             )

@@ -10,7 +10,7 @@ everything else by AdamW.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -51,27 +51,38 @@ def make_transformer(channels: int) -> SkyReelsV2Transformer3DModel:
     )
 
 
-Window = tuple[Tensor, Tensor, Scene, int]
-"""Latents [z, t, h, w], masks [t, h, w], the scene, and how many frames at its start are given."""
+Window = tuple[Tensor, Tensor, Scene, tuple[int, int]]
+"""Latents [z, t, h, w], masks [t, h, w], the scene, how many frames are given at its start and its end."""
 
 
 def _opening(bank: Bank, rng: random.Random, index: int, length: int) -> Window:
     """The first window of a take. Mostly its first frame is given, since that one is drawn alone."""
     given = rng.choices((0, 1, 2, 3), weights=(1, 7, 1, 1))[0]
-    return bank.latents[index][:, :length], bank.masks[index][:length], bank.scenes[index], given
+    return bank.latents[index][:, :length], bank.masks[index][:length], bank.scenes[index], (given, 0)
 
 
 def _inside(bank: Bank, rng: random.Random, index: int, length: int) -> Window:
-    """A window from inside an encoding, chained to its neighbour's tail."""
+    """A window from inside an encoding, chained to its neighbour's tail; one in four to the next too."""
     first = rng.randint(1, bank.latents[index].shape[1] - length)
     cut = slice(first, first + length)
     given = rng.choices((1, 2, 3, 4), weights=(1, 4, 4, 1))[0]
-    return bank.latents[index][:, cut], bank.masks[index][cut], bank.scenes[index], given
+    after = rng.choice((1, 2, 3)) if rng.random() < 0.25 else 0
+    if given + after >= length:
+        given, after = 2, 1
+    return bank.latents[index][:, cut], bank.masks[index][cut], bank.scenes[index], (given, after)
 
 
 def _frame(bank: Bank, rng: random.Random) -> Window:
     index = rng.randrange(len(bank.scenes))
-    return bank.latents[index], bank.masks[index], bank.scenes[index], 0
+    return bank.latents[index], bank.masks[index], bank.scenes[index], (0, 0)
+
+
+def _draw(bank: Bank, rng: random.Random, indices: Sequence[int]) -> int:
+    """Draw one of these clips, those that travel three times as likely: all of their picture moves."""
+    index = rng.choice(indices)
+    while bank.scenes[index].motion != "travel" and rng.random() < 2 / 3:
+        index = rng.choice(indices)
+    return index
 
 
 def draw_windows(bank: Bank, rng: random.Random, size: int, length: int) -> list[Window]:
@@ -83,7 +94,7 @@ def draw_windows(bank: Bank, rng: random.Random, size: int, length: int) -> list
     windows = []
     for _ in range(size):
         begins = rng.random() < 0.67
-        index = rng.choice(bank.begins) if begins else rng.randrange(len(bank.scenes))
+        index = _draw(bank, rng, bank.begins if begins else range(len(bank.scenes)))
         windows.append((_opening if begins else _inside)(bank, rng, index, length))
     return windows
 
@@ -91,16 +102,17 @@ def draw_windows(bank: Bank, rng: random.Random, size: int, length: int) -> list
 def draw_levels(generator: torch.Generator, given: Tensor, length: int) -> tuple[Tensor, Tensor]:
     """Draw noise levels [batch, length], and whether each frame counts in the loss (bool, alike).
 
-    The first `given` [batch] frames are nearly clean, as context is held, and do not count: their noise
-    is too slight to be told. The others stand in step or, in one window of six, each at its own level,
-    so that windows can be woven and staggered too.
+    Of `given` [batch, 2] frames at the start and at the end all are nearly clean, as context is held, and
+    do not count: their noise is too slight to be told. The others stand in step or, in one window of six,
+    each at its own level, so that windows can be woven and staggered too.
     """
     batch = len(given)
     u = torch.rand(batch, length, generator=generator)
     free = torch.rand(batch, 1, generator=generator) < 1 / 6
     u = torch.where(free, u, u[:, :1])
     levels = SHIFT * u / (1 + (SHIFT - 1) * u)
-    held = torch.arange(length)[None] < given[:, None]
+    column = torch.arange(length)[None]
+    held = (column < given[:, :1]) | (column >= length - given[:, 1:])
     quiet = 0.05 * torch.rand(batch, 1, generator=generator)
     return torch.where(held, quiet, levels), ~held
 
