@@ -27,6 +27,7 @@ from farm.models.ways.cut import cut
 from farm.models.weights import resolve
 from farm.plan.plan import make_plan
 from farm.plan.spec import Weights
+from farm.values import check
 
 Z, TOKENS, STEPS = 4, 12, 6
 TOLERANCE = 1e-4
@@ -341,10 +342,10 @@ def test_weights_of_another_family_or_number_are_refused(parts, second, tmp_path
     text = pack(encoded(parts, ""))
     recipe = {**next(item for name, item in recipes.items() if "denoise" in name), "spatial_stride": 8}
     more = dict(prompt=text, negative=text, context=(), stopped=lambda: False)
-    with pytest.raises(BadInput, match=r"model\.boundary=800: the weights in .* have one network"):
+    with pytest.raises(BadInput, match=r"have one network: say model\.boundary=null"):
         Wan(folder, "cpu").denoise({**recipe, "boundary": 800, "guidance_2": 3.0}, **more)
     folder = save(tmp_path / "two", parts, transformer_2=second)
-    with pytest.raises(BadInput, match=r"model\.boundary=null: the weights in .* have two networks"):
+    with pytest.raises(BadInput, match=r"have two networks: say model\.boundary and"):
         Wan(folder, "cpu").denoise(recipe, **more)
     assert resolve(str(tmp_path / "one"), None).identity != resolve(str(folder), None).identity
 
@@ -360,6 +361,7 @@ def test_weights_of_another_family_or_number_are_refused(parts, second, tmp_path
 )
 def test_published_models_can_be_planned(choice: str, levels: bool) -> None:
     conf = load([f"model={choice}"])
+    check(conf)
     made = settings(conf, Weights(source="somewhere", identity="sha256:0", family="wan"), 1)
     assert conf.model.family in FAMILIES
     assert made.family.levels_per_frame == levels

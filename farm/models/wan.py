@@ -26,11 +26,11 @@ class Wan(Umt5Wan):
         dtype = DTYPES[recipe["dtype"]]
         boundary = recipe.get("boundary")
         if (boundary is not None) != (self.folder / "transformer_2").is_dir():
-            there = "have one network" if boundary is not None else "have two networks"
-            advice = "model.boundary=null and model.guidance_2=null" if boundary is not None else "both"
-            raise BadInput(
-                f"model.boundary={boundary or 'null'}: the weights in {self.folder} {there}: say {advice}"
-            )
+            if boundary is None:
+                found, advice = "two networks", "model.boundary and model.guidance_2"
+            else:
+                found, advice = "one network", "model.boundary=null and model.guidance_2=null"
+            raise BadInput(f"the weights in {self.folder} have {found}: say {advice}")
 
         def load(name: str) -> Any:
             return self._load(name, WanTransformer3DModel, dtype)
