@@ -23,7 +23,7 @@ from farm.render import confirm, make
 from farm.schema import FarmConf
 from farm.script.durations import parse_span
 from farm.script.model import Shot
-from farm.script.takes import FilmTakes, Take, Takes, add, circle
+from farm.script.takes import FilmTakes, Take, Takes, add, circle, whole
 
 Result = tuple[dict[str, Any], str]
 
@@ -59,10 +59,10 @@ def retake(args: argparse.Namespace) -> Result:
     plan = plan_order(script, conf, takes, certain=True)
     confirm(args, conf, store, plan)
     result, outcome = make(conf, store, order, takes, plan)
-    found = takes[shot.id]
+    found = takes.get(shot.id, Takes())
     result |= {"shot": shot.id, "take": found.circled, "takes": len(found.made)}
-    if args.span is not None and (span := found.current.span) is not None:
-        changed = changes(plan_order(script, conf, before, certain=True), outcome, store, shot.id, span)
+    if args.span is not None and takes != before:
+        changed = changes(plan_order(script, conf, before, certain=True), outcome, store, shot.id)
         if changed is not None:
             result["changed"] = changed
             print(changes_text(changed), file=sys.stderr)
@@ -78,17 +78,20 @@ def _choose(args: argparse.Namespace, takes: FilmTakes, shot: Shot, conf: FarmCo
             )
         return circle(takes, shot.id, args.take)
     before = takes.get(shot.id, Takes())
-    first = conf.seed if shot.seed is None else shot.seed
+    whole_shot = whole(before)
+    said = (shot.seed if shot.seed is not None else conf.seed) if whole_shot.seed is None else whole_shot.seed
     new = args.seed
     if new is None:  # new words are said of the same picture; without them another picture is wanted
-        new = before.current.seed if args.prompt else take_seed(first, len(before.made) + 1)
-    if args.span is not None:
-        span = parse_span(args.span, shot.frames, config.film_rate(conf))
-        new = first if new is None else new
-        return add(takes, shot.id, Take(seed=new, prompt=args.prompt, span=span, of=before.circled))
-    # The whole shot goes by words that were said of all of it.
-    words = None if before.current.span else before.current.prompt
-    return add(takes, shot.id, Take(seed=new, prompt=args.prompt or words))
+        first = conf.seed if shot.seed is None else shot.seed
+        new = said if args.prompt else take_seed(first, len(before.made) + 1)
+    if args.span is None:
+        seed = whole_shot.seed if args.prompt and args.seed is None else new
+        return add(takes, shot.id, Take(seed=seed, prompt=args.prompt or whole_shot.prompt))
+    span = parse_span(args.span, shot.frames, config.film_rate(conf))
+    take = Take(seed=new, prompt=args.prompt, span=span, of=before.circled)
+    if take == replace(before.current, of=before.circled):
+        return takes  # the very take that is circled, once more
+    return add(takes, shot.id, take)
 
 
 def promote(args: argparse.Namespace) -> Result:

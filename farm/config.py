@@ -57,7 +57,7 @@ def _check_override(override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals:
         raise BadInput(f"{override!r} is no override: write key=value, such as seed=7")
-    if not re.fullmatch(r"[a-z_]+(\.[a-z_]+)?", key):
+    if not re.fullmatch(r"[a-z_]+(\.[a-z_0-9]+)?", key):
         raise BadInput(f"{key!r} is no key: overrides are written key=value, such as model.steps=12")
     if key == "store.endpoint":
         refuse_password(value)

@@ -69,9 +69,24 @@ def read_order(order: Order, conf: FarmConf) -> Script:
 
 def plan_order(script: Script, conf: FarmConf, takes: FilmTakes, *, certain: bool) -> Plan:
     """Plan a film with these takes circled. `certain` makes sure of the weights, so that keys are final."""
-    shots = dress(apply(script.shots, takes), conf.script.style, conf.script.negative)
+    shots = dress(apply(script.shots, takes, config.film_rate(conf)), conf.script.style, conf.script.negative)
     weights = parts.find_weights(conf, certain=certain, film=script.film)
-    return make_plan(script.film, shots, config.settings(conf, weights, parts.count_workers(conf)))
+    plan = make_plan(script.film, shots, config.settings(conf, weights, parts.count_workers(conf)))
+    _check_times(plan, conf)
+    return plan
+
+
+def _check_times(plan: Plan, conf: FarmConf) -> None:
+    """Refuse what would be broken off each time it is tried: a woven shot is a single task."""
+    minutes = conf.limits.task_minutes
+    if minutes is None:
+        return
+    for task in plan.tasks:
+        if task.cost > 60 * minutes:
+            raise BadInput(
+                f"{task.id} is estimated at {task.cost / 60:.0f} minutes, and an attempt is ended after "
+                f"limits.task_minutes={minutes:g}: raise it, or give a shot that is woven another continuity"
+            )
 
 
 def order_record(order: Order, store: BlobStore) -> dict[str, object]:

@@ -180,7 +180,8 @@ def find_weights(conf: FarmConf, *, certain: bool, film: str) -> Weights:
         revision = commit if commit and source == model.weights else None
     act = settle if certain else resolve
     weights = replace(act(model.weights, revision), family=model.family)
-    check_weights(model.family, Path(weights.source))
+    folder = Path(weights.source)
+    check_weights(model.family, folder if folder.is_dir() or not certain else fetch(weights))
     return weights
 
 

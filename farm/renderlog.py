@@ -51,7 +51,8 @@ class _Film:
             task = segment.task
             commit = self.outcome.commits.get(task)
             # At its beginning or, where windows are woven in it, the worst within.
-            own = (seam for seam in seams if segment.frames.start <= seam["frame"] < segment.frames.stop)
+            stop = segment.frames.stop if item.panes and segment.patch is None else segment.frames.start + 1
+            own = (seam for seam in seams if segment.frames.start <= seam["frame"] < stop)
             nothing: dict[str, Any] = {}
             seam = max(own, key=lambda seam: seam["ratio"] or 0, default=nothing)
             measures = seam.get("measures", {})

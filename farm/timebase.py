@@ -58,7 +58,12 @@ def rate_text(rate: Fraction) -> str:
 
 def frames_in(seconds: Fraction, rate: Fraction) -> int:
     """Return the whole number of frames nearest to a length of time, halves up, at least one."""
-    return max(1, int(seconds * rate + Fraction(1, 2)))
+    return max(1, nearest_frame(seconds, rate))
+
+
+def nearest_frame(seconds: Fraction, rate: Fraction) -> int:
+    """Return the number of the frame at a moment: the nearest, halves up."""
+    return int(seconds * rate + Fraction(1, 2))
 
 
 def source_frame(index: int, source: Fraction, target: Fraction) -> int:

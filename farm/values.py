@@ -53,6 +53,16 @@ def check(conf: FarmConf) -> None:
         _positive(cluster.workers, "cluster.workers", 10_000)
     if not 0 <= model.guidance <= 100:
         raise BadInput(f"model.guidance={model.guidance:g} cannot be used: give 0 to 100")
+    if model.opening and not model.levels_per_frame:
+        raise BadInput(
+            f"model.opening={model.opening} needs a noise level per latent frame, and "
+            "model.levels_per_frame=false says that the network is told one for all: give 0"
+        )
+    if model.boundary is not None and model.levels_per_frame:
+        raise BadInput(
+            "model.boundary divides all latent frames of a step between two networks: "
+            "it goes with model.levels_per_frame=false"
+        )
     if (model.boundary is None) != (model.guidance_2 is None):
         raise BadInput("model.boundary and model.guidance_2 go together: give both or neither")
     if model.guidance_2 is not None and not 0 <= model.guidance_2 <= 100:

@@ -24,7 +24,7 @@ from farm.plan.segments import bridge_windows
 from farm.plan.task import Task
 from farm.script.durations import parse_span
 from farm.script.model import Patch
-from farm.script.takes import Take, Takes, apply, decode
+from farm.script.takes import Take, Takes, apply, decode, encode, whole
 from farm.timebase import Span
 
 
@@ -89,7 +89,7 @@ def test_patches_change_their_own_latents_alone(patches: list[Patch], way: str) 
     for number, start, stop in pieces:
         owned = made[finish.needs[number]].window.owned
         assert (owned.start + start, stop <= len(owned)) == (column, True)
-        inside = [window.owned for _, window in item.patched]
+        inside = [each.window.owned for each in item.patched]
         for at in range(column, column + stop - start):
             redone = any(span.start <= at < span.stop for span in inside)
             assert redone == ("patch-" in finish.needs[number])
@@ -99,9 +99,9 @@ def test_patches_change_their_own_latents_alone(patches: list[Patch], way: str) 
 def test_a_patch_is_given_what_lies_around_it() -> None:
     plan = patched(patch(70, 80))
     item = plan.shots[0]
-    ((_, window),) = item.patched
+    (window,) = [each.window for each in item.patched]
     assert (window.given, window.after) == (3, 3)
-    made = task(plan, "denoise/1/patch-0")
+    made = task(plan, plan.shots[0].patched[0].task)
     recipe = json.loads(made.recipe)
     assert (recipe["way"], recipe["seed"], recipe["after"]) == ("bridge", 9, 3)
     spans = {segment.task: segment.window.owned for segment in item.segments}
@@ -121,22 +121,32 @@ def test_a_patch_is_given_what_lies_around_it() -> None:
 
 def test_a_patch_of_a_patch_goes_on_from_it() -> None:
     plan = patched(patch(60, 100), patch(70, 80, seed=10))
-    assert "denoise/1/patch-0" in task(plan, plan.shots[0].segments[-1].task).needs
-    assert task(plan, "denoise/1/patch-0").key == task(patched(patch(60, 100)), "denoise/1/patch-0").key
+    first, *_, last = plan.shots[0].patched
+    assert (first.patch, last.patch) == (0, 1)
+    assert any("patch-0-" in need for need in task(plan, last.task).needs)
+    assert task(plan, first.task).key == task(patched(patch(60, 100)), first.task).key
+
+
+def test_a_patch_that_another_replaces_is_not_made() -> None:
+    plan = patched(patch(70, 80, seed=3), patch(70, 80, seed=4))
+    (only,) = plan.shots[0].patched
+    assert [task.id for task in plan.tasks if "patch" in task.id] == [only.task]
+    assert only.patch == 1 and len({task.id for task in plan.tasks}) == len(plan.tasks)
 
 
 def test_the_first_frame_of_a_shot_stays() -> None:
     plan = patched(patch(0, 20))
-    assert plan.shots[0].patched[0][1].owned.start == 1
-    with pytest.raises(BadInput, match="no noise level per latent frame: make the whole shot again"):
+    assert plan.shots[0].patched[0].window.owned.start == 1
+    with pytest.raises(BadInput, match="no noise level per latent frame: make or circle a take"):
         patched(patch(0, 20), levels=False, way="weave")
 
 
 def test_a_preview_is_not_made_of_a_patch() -> None:
     base = make_settings()
     settings = replace(base, sampling=replace(base.sampling, steps=2))
-    plan = make_plan("film", shots(shot("1", 150, patches=(patch(70, 90),))), settings)
-    assert json.loads(task(plan, "denoise/1/patch-0").recipe)["draft_level"] is None
+    plan = make_plan("film", shots(shot("1", 150, patches=(patch(70, 80),))), settings)
+    (made,) = plan.shots[0].patched
+    assert json.loads(task(plan, made.task).recipe)["draft_level"] is None
 
 
 def test_the_given_latents_are_gathered_from_where_they_are() -> None:
@@ -154,31 +164,42 @@ def test_the_given_latents_are_gathered_from_where_they_are() -> None:
 
 
 def test_a_span_is_read_in_seconds() -> None:
-    assert parse_span("2s-4.5s", 100, Fraction(16)) == (32, 72)
-    assert parse_span("0s - 1 s", 100, Fraction(24000, 1001)) == (0, 24)
+    assert parse_span("2s-4.5s", 100, Fraction(16)) == (2, Fraction(9, 2))
+    assert parse_span("0s - 1 s", 100, Fraction(24000, 1001)) == (0, 1)
     for text in ("2-4", "2s", "2s-", "s-3s", "1s-2s-3s", "a-b"):
         with pytest.raises(BadInput, match="is no span of a shot: give one such as 2s-4"):
             parse_span(text, 100, Fraction(16))
-    for text in ("2s-2s", "3s-2s", "5s-7s", "9s-10s"):
+    for text in ("2s-2s", "2s-2.01s", "3s-2s", "5s-7s", "9s-10s"):
         with pytest.raises(BadInput, match=r"in a shot of 6\.25 seconds"):
             parse_span(text, 100, Fraction(16))
 
 
 def test_takes_with_spans_are_kept_and_read_back() -> None:
-    takes = {
-        "1": Takes(made=(Take(), Take(seed=3, span=(4, 9), of=1), Take(seed=5, span=(6, 8), of=2)), circled=3)
-    }
-    (made,) = apply(shots(shot("1", prompt="a boat")), takes).shots
-    assert made.patches == (
-        Patch(start=4, stop=9, seed=3, prompt="a boat"),
-        Patch(start=6, stop=8, seed=5, prompt="a boat"),
-    )
+    half = Fraction(1, 2)
+    first, second = Take(seed=3, span=(half, Fraction(3)), of=1), Take(seed=5, span=(half, Fraction(1)), of=2)
+    takes = {"1": Takes(made=(Take(), first, second), circled=3)}
+    assert decode(json.dumps(encode(takes)).encode(), "x") == takes
+    assert whole(takes["1"]) == Take()
+
+    def patches(frames: int, rate: int) -> list[tuple[int, int, int]]:
+        (made,) = apply(shots(shot("1", frames, prompt="a boat")), takes, Fraction(rate)).shots
+        assert all(patch.prompt == "a boat" for patch in made.patches)
+        return [(patch.start, patch.stop, patch.seed) for patch in made.patches]
+
+    assert patches(100, 16) == [(8, 48, 3), (8, 16, 5)]
+    assert patches(200, 32) == [(16, 96, 3), (16, 32, 5)]  # the same moments at another rate
+    assert patches(20, 16) == [(8, 20, 3), (8, 16, 5)]  # the script has made it shorter
+    assert patches(8, 16) == []
     for wrong in (
-        {"seed": 1, "span": [4, 9], "of": 2},
-        {"seed": 1, "span": [4, 4], "of": 1},
-        {"seed": None, "span": [4, 9], "of": 1},
-        {"seed": 1, "span": [4, 9]},
+        {"seed": 1, "span": ["4", "9"], "of": 2},
+        {"seed": 1, "span": ["4", "4"], "of": 1},
+        {"seed": 1, "span": ["4", "1/0"], "of": 1},
+        {"seed": None, "span": ["4", "9"], "of": 1},
+        {"seed": 1, "span": ["4", "9"]},
+        {"seed": 1, "span": ["4", "9"], "of": 1.5},
+        {"seed": 1, "span": [], "of": 1},
         {"seed": 1, "span": 4, "of": 1},
+        {"seed": 1, "of": 1},
     ):
         data = json.dumps({"1": {"made": [{}, wrong], "circled": 2}}).encode()
         with pytest.raises(StoreError, match="cannot be understood"):
@@ -200,14 +221,24 @@ def test_a_span_of_a_shot_is_made_again_from_the_command_line(
     assert made["changed"] == {"ahead": 0.0, "within": 8.0, "behind": 2.0}
     assert Path("renders/small/film.mp4").read_bytes() != film
     report = json.loads(Path("renders/small/report.json").read_text())
-    assert [segment["id"] for segment in report["shots"][1]["segments"]][-1] == "2/patch-0"
+    assert [segment["id"] for segment in report["shots"][1]["segments"]][-1] == "2/patch-0-4"
     # The render log knows whose words and seed they are.
     rows = pq.read_table("renders/small/render.parquet").to_pylist()
     assert [row["continuity"] for row in rows if row["segment"].startswith("2/")][-1] == "bridge"
-    assert [row["segment"] for row in rows if row["prompt"] == "it hops"] == ["2/patch-0"]
-    # The whole shot again goes by the script's words, and any take can be chosen.
+    assert [row["segment"] for row in rows if row["prompt"] == "it hops"] == ["2/patch-0-4"]
+    # The very take that is circled, once more; and a whole take goes by what was said of all of the shot.
+    same = farm(capsys, "retake", "small", "2", "--span", "1s-1.5s", "--prompt", "it hops")
+    assert (same["rendered"], same["takes"]) == (0, 2)
     assert farm(capsys, "retake", "small", "2")["take"] == 3
-    assert json.loads(Path("renders/small/takes.json").read_text())["2"]["made"][2]["prompt"] is None
+    farm(capsys, "retake", "small", "2", "--prompt", "a pink boat", "--seed", "5")
+    farm(capsys, "retake", "small", "2", "--span", "2s-3s", "--seed", "6", "--prompt", "it spins")
+    farm(capsys, "retake", "small", "2", "--prompt", "a blue boat")
+    farm(capsys, "retake", "small", "2")
+    made = json.loads(Path("renders/small/takes.json").read_text())["2"]["made"]
+    assert made[2]["prompt"] is None
+    assert made[4] == {"seed": 6, "prompt": "it spins", "span": ["2", "3"], "of": 4}
+    assert made[5] == {"seed": 5, "prompt": "a blue boat"}
+    assert made[6]["prompt"] == "a blue boat" and made[6]["seed"] not in (5, 6)
     assert farm(capsys, "retake", "small", "2", "--take", "2")["rendered"] == 0
     assert farm(capsys, "retake", "small", "2", "--take", "1")["rendered"] == 0
     assert Path("renders/small/film.mp4").read_bytes() == film

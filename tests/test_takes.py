@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,10 @@ FILM = shots(shot("1", seed=5), shot("2"), shot("2A"))
 def test_a_new_take_is_circled_and_the_old_ones_are_kept() -> None:
     takes = add(add({}, "2", Take(seed=7)), "2", Take(seed=8, prompt="a red boat"))
     assert takes["2"] == Takes(made=(Take(), Take(seed=7), Take(seed=8, prompt="a red boat")), circled=3)
-    made = apply(FILM, takes).shots
+    made = apply(FILM, takes, Fraction(16)).shots
     assert (made[1].seed, made[1].prompt) == (8, "a red boat")
     assert (made[0], made[2]) == (FILM.shots[0], FILM.shots[2])
-    back = apply(FILM, circle(takes, "2", 1))
+    back = apply(FILM, circle(takes, "2", 1), Fraction(16))
     assert back == FILM
 
 

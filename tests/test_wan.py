@@ -14,6 +14,7 @@ from diffusers import AutoencoderKLWan, WanImageToVideoPipeline, WanPipeline, Wa
 from helpers import shot, shots
 from tiny import TEXT_WIDTH, text_parts, unipc
 
+from farm import cli
 from farm.config import load, settings
 from farm.errors import BadInput
 from farm.models.denoise import denoise, levels_of
@@ -379,3 +380,37 @@ def test_published_models_can_be_planned(choice: str, levels: bool) -> None:
     else:
         with pytest.raises(BadInput, match="needs a noise level per latent frame"):
             make_plan("film", shots(shot("1", 300)), chained)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["model=wan2_1_t2v_1_3b", "model.opening=1"],
+            "model.opening=1 needs a noise level",
+        ),
+        (["model=wan2_2_t2v_a14b", "model.levels_per_frame=true"], "goes with model.levels_per_frame=false"),
+        (["model=wan2_2_t2v_a14b", "model.guidance_2=null"], "go together"),
+    ],
+)
+def test_settings_that_no_network_could_follow_are_refused(words: list[str], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        check(load(words))
+
+
+def test_a_family_is_part_of_its_films_keys() -> None:
+    base = make_settings()
+    other = replace(base, weights=replace(base.weights, family="wan"))
+    made = [make_plan("film", shots(shot("1", 40)), each) for each in (base, other)]
+    assert not {task.key for task in made[0].tasks} & {task.key for task in made[1].tasks}
+
+
+def test_a_woven_shot_that_would_be_broken_off_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("long.yaml").write_text("shots:\n  - {prompt: a boat, duration: 20s, continuity: weave}\n")
+    cost = ["model.evaluation_s_per_latent=9", "limits.task_minutes=90"]
+    assert cli.main(["plan", "long.yaml", *cost]) == 2
+    assert "an attempt is ended after limits.task_minutes=90: raise it" in capsys.readouterr().err
+    assert cli.main(["plan", "long.yaml", *cost, "limits.task_minutes=null"]) == 0

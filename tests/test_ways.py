@@ -20,7 +20,7 @@ from farm.models.ways.build import build_rows
 from farm.models.ways.chain import chain
 from farm.models.ways.cut import cut
 from farm.models.ways.stagger import stagger
-from farm.models.ways.weave import SETTLED, weave
+from farm.models.ways.weave import weave
 from farm.plan.estimate import estimate
 from farm.plan.plan import make_plan
 from farm.plan.segments import split_windows
@@ -106,7 +106,7 @@ def test_in_a_stagger_every_frame_takes_every_level_once_and_in_order(
 def test_a_weave_covers_every_frame_once(latents: int, window: int, overlap: int, opening: int) -> None:
     overlap = min(overlap, (window + 1) // 3)
     windows = [(w.span.start, w.span.stop) for w in split_windows(latents, window, overlap)]
-    rows = weave(LEVELS, latents, windows, opening, 20)
+    rows = weave(LEVELS, latents, windows, opening, 20, 500)
     for row in rows:
         total = [0.0] * latents
         owners = [0] * latents
@@ -118,7 +118,7 @@ def test_a_weave_covers_every_frame_once(latents: int, window: int, overlap: int
                 total[column] += weight
                 owners[column] += weight > 0
         assert total == pytest.approx([1.0] * latents)
-        if row.sigma[-1] * 1000 <= SETTLED:
+        if row.sigma[-1] * 1000 <= 500:
             assert owners == [1] * latents
     assert columns_in_step(rows) == [slice(opening, latents)]
 
@@ -126,7 +126,7 @@ def test_a_weave_covers_every_frame_once(latents: int, window: int, overlap: int
 @pytest.mark.parametrize("windows", [[(0, 5), (6, 9)], [(0, 5), (3, 8)], [(0, 5), (2, 6), (4, 9)], [(1, 9)]])
 def test_a_weave_of_windows_that_do_not_follow_one_another_is_refused(windows) -> None:
     with pytest.raises(ValueError, match="do not cover 9 latent frames"):
-        weave(LEVELS, 9, windows, 0, 20)
+        weave(LEVELS, 9, windows, 0, 20, 500)
 
 
 def test_woven_windows_are_asked_apart_and_stepped_together() -> None:
@@ -139,7 +139,7 @@ def test_woven_windows_are_asked_apart_and_stepped_together() -> None:
         return torch.full_like(latents, float(len(asked)))
 
     text, flow = torch.zeros(1, 1, 1), Flow()
-    rows = weave(LEVELS, 9, [(0, 5), (3, 9)], 0, 20)
+    rows = weave(LEVELS, 9, [(0, 5), (3, 9)], 0, 20, 500)
     made = denoise(network, flow, rows, noise, prompt=text, negative=text, guidance=1.0)
     assert asked == [5, 6] * 3
     assert flow.seen == [(9, 999), (9, 800), (9, 400)]
@@ -156,8 +156,8 @@ def test_rows_are_built_from_recipes() -> None:
     assert build_rows(LEVELS, 5, 2, {"way": "chain", **held}) == chain(LEVELS, 5, 2, 20)
     lagging = {"way": "stagger", "lag": 2, **held}
     assert build_rows(LEVELS, 5, 2, lagging) == stagger(LEVELS, 5, 2, 20, 2)
-    woven = {"way": "weave", "panes": [[0, 5], [3, 9]], **held}
-    assert build_rows(LEVELS, 9, 1, woven) == weave(LEVELS, 9, [(0, 5), (3, 9)], 1, 20)
+    woven = {"way": "weave", "panes": [[0, 5], [3, 9]], "settled": 500, **held}
+    assert build_rows(LEVELS, 9, 1, woven) == weave(LEVELS, 9, [(0, 5), (3, 9)], 1, 20, 500)
     with pytest.raises(ValueError, match="no way 'fold'"):
         build_rows(LEVELS, 5, 1, {"way": "fold"})
 
@@ -195,6 +195,14 @@ def test_what_a_way_costs_is_counted() -> None:
     assert asked("chain") == steps * len(item.windows) == asked("weave")
     late = sum(2 * (len(window.owned) - 1) for window in item.windows)
     assert asked("stagger") == asked("chain") + late
+    base = make_settings()
+    opened = replace(base, family=replace(base.family, opening=1))
+    plan = make_plan("film", shots(shot("1", 90, continuity="weave")), opened)
+    panes = json.loads(next(t.recipe for t in plan.tasks if t.id == "denoise/1/1"))["panes"]
+    assert estimate(plan).evaluations == steps * (1 + len(panes))
+    hasty = replace(base, sampling=replace(base.sampling, lag=1000))
+    plan = make_plan("film", shots(shot("1", 33, continuity="stagger")), hasty)
+    assert estimate(plan).evaluations == steps + 2 * 4 * 8
 
 
 def test_auto_weaves_where_a_model_cannot_chain() -> None:

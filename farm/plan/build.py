@@ -11,7 +11,7 @@ from typing import Any
 from farm.errors import BadInput
 from farm.plan.common import common_recipes
 from farm.plan.patches import Piece, gather, owned_columns, patch_span
-from farm.plan.planned import PATCH, PlannedShot
+from farm.plan.planned import PATCH, Bridged, PlannedShot
 from farm.plan.recipe import canonical, key_of
 from farm.plan.rules import Way, calls, choose_continuity, evaluations, segment_way, take_seed
 from farm.plan.segments import Window, bridge_windows, split_windows
@@ -21,6 +21,7 @@ from farm.script.model import Shot
 from farm.timebase import Span, first_showing, frames_of, latents_for, source_frame
 
 EMBED_S = 0.1  # for estimates
+SETTLED = 500  # the level, of 1000, from which on woven windows are no longer fused
 DRAFT = "draft-"  # begins the parts of tasks that make a preview's segments
 
 
@@ -81,10 +82,11 @@ class Builder:
         windows = split_windows(latents, family.window, overlap, opening)
         panes: tuple[Window, ...] = ()
         if way == "weave":  # all at once, in one segment
-            panes, windows = windows, split_windows(latents, latents, overlap, opening)
+            panes = split_windows(latents, family.window, overlap)
+            windows = split_windows(latents, latents, overlap, opening)
         tasks = self.segments(shot, windows, way)
         pieces: list[Piece] | None = None
-        patched: tuple[tuple[int, Window], ...] = ()
+        patched: tuple[Bridged, ...] = ()
         if shot.patches:
             tasks, pieces, patched = self.patches(shot, tasks, windows)
         finish = self.finish(shot.name, "", shot.frames, tasks, latents, keys, shot.prompt, pieces)
@@ -98,26 +100,27 @@ class Builder:
             panes=panes,
             pane_frames=_owned_frames(panes, shot.frames, family, rate),
             patched=patched,
-            patched_frames=_owned_frames(tuple(window for _, window in patched), shot.frames, family, rate),
+            patched_frames=_owned_frames(tuple(each.window for each in patched), shot.frames, family, rate),
         )
         return planned, finish
 
     def patches(
         self, shot: Shot, tasks: tuple[Task, ...], windows: tuple[Window, ...]
-    ) -> tuple[tuple[Task, ...], list[Piece], tuple[tuple[int, Window], ...]]:
+    ) -> tuple[tuple[Task, ...], list[Piece], tuple[Bridged, ...]]:
         """Make a shot's patches, one after another, each between what is there by then.
 
         Returns the tasks that the whole shot is put together from, which pieces of what they make, and the
-        windows that were made for it, each with the number of its patch.
+        windows that are made for it. Nothing is made of a patch that later ones have put others in place of.
         """
         settings, family = self.settings, self.settings.family
         if not family.levels_per_frame:
             raise BadInput(
-                f"a span of a shot cannot be made again with {family.name}, which takes no noise level per "
-                "latent frame: make the whole shot again"
+                f"a span of shot {shot.id} cannot be made again with {family.name}, which takes no noise "
+                "level per latent frame: make or circle a take of the whole shot"
             )
         columns = owned_columns(tasks, [window.owned for window in windows])
-        patched: list[tuple[int, Window]] = []
+        patched: list[Bridged] = []
+        first = len(self.tasks)
         for number, patch in enumerate(shot.patches):
             span = patch_span(patch, len(columns), family, settings.output.rate)
             texts = self.embed(patch.prompt), self.embed(settings.sampling.negative_prompt)
@@ -128,7 +131,7 @@ class Builder:
                 needs, pieces = gather(given)
                 made = self.denoise(
                     shot.name,
-                    f"{PATCH}{len(patched)}",
+                    f"{PATCH}{number}-{owned.start}",
                     canonical({**own, "context": pieces}),
                     window,
                     "bridge",
@@ -138,8 +141,16 @@ class Builder:
                     guide_above=settings.sampling.guide_above,
                 )
                 columns[owned.start : owned.stop] = [(made, place) for place in range(len(owned))]
-                patched.append((number, window))
-        return *gather(columns), tuple(patched)
+                patched.append(Bridged(task=made.id, patch=number, window=window))
+        needs, pieces = gather(columns)
+        wanted = {task.id for task in needs}
+        for made in reversed(self.tasks[first:]):
+            if made.id in wanted:
+                wanted.update(made.needs)
+        self.tasks[first:] = [
+            made for made in self.tasks[first:] if made.kind is not Kind.DENOISE or made.id in wanted
+        ]
+        return needs, pieces, tuple(each for each in patched if each.task in wanted)
 
     def _texts(self, shot: Shot) -> tuple[Task, Task]:
         return self.embed(shot.prompt), self.embed(self.settings.sampling.negative_prompt)
@@ -205,14 +216,15 @@ class Builder:
             "draft_level": level,
             "guide_above": guide_above,
         }
-        asked = calls(way, window, 1, sampling, evaluations(steps, level, guide_above, sampling))
+        asked = calls(way, window, 1, sampling, steps, evaluations(steps, level, guide_above, sampling))
         shown = len(window.span)
         if way == "stagger":
-            recipe["lag"] = sampling.lag
+            recipe["lag"] = min(sampling.lag, steps)
         if way == "bridge":
             recipe["after"] = window.after
         if way == "weave":
             panes = split_windows(window.span.stop, family.window, family.overlap)
+            recipe["settled"] = SETTLED
             recipe["panes"] = [(pane.span.start, pane.span.stop) for pane in panes]
             shown = sum(len(pane.span) for pane in panes)
         made = (

@@ -16,6 +16,8 @@ def common_recipes(settings: Settings) -> dict[Kind, dict[str, Any]]:
         "threads": sampling.threads,
         "weights": settings.weights.identity,
     }
+    if settings.weights.family != "skyreels_v2":  # the keys of which were made without it
+        network["family"] = settings.weights.family
     # Said of a model with two networks alone, so that the keys of all others are what they were.
     second = {"guidance_2": sampling.guidance_2, "boundary": sampling.boundary}
     # Every encoder of a film is told the same, or packets could not be copied between them.

@@ -55,9 +55,9 @@ def _evaluations(item: PlannedShot, settings: Settings, done: frozenset[str]) ->
         way = segment_way(
             "bridge" if patch else item.continuity, segment.window, settings.family, follows=index > 0
         )
-        wanted = 0 if segment.task in done else whole if patch else once
+        shown = (segment.window, len(item.panes), sampling)
+        if segment.task not in done:
+            asked += calls(way, *shown, sampling.steps, whole if patch else once)
         if draft and not patch and task_id(Kind.DENOISE, item.shot.name, f"{DRAFT}{index}") not in done:
-            wanted += before
-        if wanted:
-            asked += calls(way, segment.window, len(item.panes), sampling, wanted)
+            asked += calls(way, *shown, draft.steps, before)
     return asked

@@ -27,13 +27,22 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bridged:
+    """A window that makes a part of a shot again: its task, and the number of the shot's patch it is of."""
+
+    task: str
+    patch: int
+    window: Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedShot:
     """A shot with its place in the film, how it is continued, and its windows.
 
     `panes` are the windows that are woven in one segment, none where each segment is one window; like
-    `windows` they come with the `frames` they own. So do the windows that `patched` the shot, in their order,
-    with the number of the shot's patch each: it puts what it owns in place of what was there. `control` is
-    the task that shows one join as it would be without continuity, where asked for.
+    `windows` they come with the `frames` they own. So do those that `patched` the shot, each of which puts
+    what it owns in place of what was there. `control` is the task that shows one join as it would be
+    without continuity, where asked for.
     """
 
     shot: Shot
@@ -44,7 +53,7 @@ class PlannedShot:
     frames: tuple[Span, ...]
     panes: tuple[Window, ...] = ()
     pane_frames: tuple[Span, ...] = ()
-    patched: tuple[tuple[int, Window], ...] = ()
+    patched: tuple[Bridged, ...] = ()
     patched_frames: tuple[Span, ...] = ()
     control: str | None = None
 
@@ -56,30 +65,35 @@ class PlannedShot:
     @property
     def segments(self) -> tuple[Segment, ...]:
         """Its segments; made when asked for, since their parts are the same for shots of one length."""
-        name = self.shot.name
-
-        def segment(part: str, window: Window, frames: Span, patch: Patch | None = None) -> Segment:
-            task = task_id(Kind.DENOISE, name, part)
-            return Segment(id=f"{name}/{part}", task=task, window=window, frames=frames, patch=patch)
-
-        return (
-            *map(segment, map(str, range(len(self.windows))), self.windows, self.frames),
-            *(
-                segment(f"{PATCH}{part}", window, frames, self.shot.patches[number])
-                for part, ((number, window), frames) in enumerate(
-                    zip(self.patched, self.patched_frames, strict=True)
-                )
-            ),
+        name, prefix = self.shot.name, f"{Kind.DENOISE}/"
+        whole = (
+            Segment(
+                id=f"{name}/{index}",
+                task=task_id(Kind.DENOISE, name, str(index)),
+                window=window,
+                frames=frames,
+            )
+            for index, (window, frames) in enumerate(zip(self.windows, self.frames, strict=True))
         )
+        again = (
+            Segment(
+                id=each.task.removeprefix(prefix),
+                task=each.task,
+                window=each.window,
+                frames=frames,
+                patch=self.shot.patches[each.patch],
+            )
+            for each, frames in zip(self.patched, self.patched_frames, strict=True)
+        )
+        return (*whole, *again)
 
     @property
     def joins(self) -> dict[int, int]:
         """For each join, the first frame behind it and the latent frame that this shows."""
-        windows = self.panes or self.windows
-        frames = self.pane_frames or self.frames
-        starts = zip(windows, frames, strict=True)
+        starts = zip((*self.windows, *self.panes), (*self.frames, *self.pane_frames), strict=True)
         found = {shown.start: window.owned.start for window, shown in starts if window.owned.start > 0}
-        for (_, window), shown in zip(self.patched, self.patched_frames, strict=True):
+        for each, shown in zip(self.patched, self.patched_frames, strict=True):
+            window = each.window
             found = {frame: latent for frame, latent in found.items() if not shown.start < frame < shown.stop}
             found[shown.start] = window.owned.start
             if window.owned.stop < self.latents:

@@ -17,8 +17,7 @@ Way = Continuity | Literal["bridge"]
 def choose_continuity(asked: Continuity, latents: int, settings: Settings) -> Continuity:
     """Resolve `auto`: for a shot of several windows chain where the family can, else weave; for others cut.
 
-    So is what was asked for where one window holds the shot. Nothing of the moment has a say: a film is
-    resumed as it was begun.
+    Nothing of the moment has a say: a film is resumed as it was begun.
 
     Raises:
         BadInput: when the family cannot do what was asked.
@@ -48,15 +47,15 @@ def segment_way(way: Way, window: Window, family: FamilySpec, *, follows: bool) 
     return way
 
 
-def calls(way: Way, window: Window, panes: int, sampling: Sampling, asked: int) -> int:
-    """How often the network is asked for a segment, where it is `asked` so often for the steps of a window.
+def calls(way: Way, window: Window, panes: int, sampling: Sampling, steps: int, asked: int) -> int:
+    """How often the network is asked for a segment, where it is `asked` so often for `steps` of one window.
 
     Of a woven segment it is shown `panes` windows at each step; a staggered one has steps more.
     """
     if way == "weave":
         return asked * panes
     if way == "stagger":
-        more = sampling.lag * (len(window.span) - window.given - 1)
+        more = min(sampling.lag, steps) * (len(window.span) - window.given - 1)
         return asked + more * (2 if sampling.guidance > 1 else 1)
     return asked
 

@@ -54,7 +54,8 @@ def bridge_windows(span: Span, latents: int, window: int, overlap: int) -> tuple
     The last one is given up to `overlap` latent frames at both ends, so that it leads to what follows; what
     does not fit in it is made in windows before it, each given the tail of the one before.
     """
-    before, after = min(overlap, span.start), min(overlap, latents - span.stop)
+    before = min(overlap, span.start)
+    after = min(overlap, latents - span.stop, window - before - 1)
     last = min(len(span), window - before - after)
     lead = len(span) - last
     pieces = -(-lead // (window - before))

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from farm.errors import BadInput
 from farm.script.model import MAX_SHOT_SECONDS, Line, Source
+from farm.timebase import nearest_frame
 
 _SECONDS = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*(s|sec|secs|second|seconds|min|m|minutes)")
 
@@ -32,8 +33,8 @@ def parse_seconds(text: str, source: Source) -> Fraction | None:
     return seconds
 
 
-def parse_span(text: str, frames: int, rate: Fraction) -> tuple[int, int]:
-    """Read "2s-4.5s", a part of a shot of `frames` frames, as its frames [start, stop).
+def parse_span(text: str, frames: int, rate: Fraction) -> tuple[Fraction, Fraction]:
+    """Read "2s-4.5s", a part of a shot of `frames` frames, in seconds.
 
     Raises:
         BadInput: when it is no part of the shot.
@@ -41,12 +42,8 @@ def parse_span(text: str, frames: int, rate: Fraction) -> tuple[int, int]:
     matches = [_SECONDS.fullmatch(side.strip().lower()) for side in text.split("-")]
     if len(matches) != 2 or matches[0] is None or matches[1] is None:
         raise BadInput(f"{text!r} is no span of a shot: give one such as 2s-4.5s")
-    start, stop = (
-        int(Fraction(match[1]) * (60 if match[2].startswith("m") else 1) * rate + Fraction(1, 2))
-        for match in matches
-        if match
-    )
-    if not 0 <= start < stop <= frames:
+    start, stop = (Fraction(match[1]) * (60 if match[2].startswith("m") else 1) for match in matches if match)
+    if not 0 <= nearest_frame(start, rate) < nearest_frame(stop, rate) <= frames:
         raise BadInput(
             f"there is no {text} in a shot of {float(frames / rate):g} seconds: "
             "begin before it ends, and end no later than the shot"

@@ -9,25 +9,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 from farm.errors import BadInput, StoreError
 from farm.script.choice import MAX_TAKES
 from farm.script.model import Patch, Shot, ShotList
+from farm.timebase import nearest_frame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Take:
     """How a take differs from the script: its seed, and its words in place of the script's.
 
-    One with a `span`, frames [start, stop) of the shot, has those within it alone, and differs so from
+    One with a `span`, seconds [start, stop) of the shot, has those within it alone, and differs so from
     take number `of`.
     """
 
     seed: int | None = None
     prompt: str | None = None
-    span: tuple[int, int] | None = None
+    span: tuple[Fraction, Fraction] | None = None
     of: int | None = None
 
 
@@ -69,26 +71,37 @@ def circle(takes: FilmTakes, shot: str, number: int) -> FilmTakes:
     return {**takes, shot: replace(before, circled=number)}
 
 
-def apply(shots: ShotList, takes: FilmTakes) -> ShotList:
-    """Put the circled takes in the place of the script's shots."""
-    return replace(shots, shots=tuple(_current(shot, takes) for shot in shots.shots))
+def apply(shots: ShotList, takes: FilmTakes, rate: Fraction) -> ShotList:
+    """Put the circled takes in the place of the script's shots, at the film's rate."""
+    return replace(shots, shots=tuple(_current(shot, takes, rate) for shot in shots.shots))
 
 
-def _current(shot: Shot, takes: FilmTakes) -> Shot:
+def whole(takes: Takes) -> Take:
+    """The take of the whole shot that the circled one is, or that its spans are of."""
+    take = takes.current
+    while take.of is not None:
+        take = takes.made[take.of - 1]
+    return take
+
+
+def _current(shot: Shot, takes: FilmTakes, rate: Fraction) -> Shot:
     if shot.id not in takes:
         return shot
     found = takes[shot.id]
-    return _taken(shot, found.made, found.circled)
+    return _taken(shot, found.made, found.circled, rate)
 
 
-def _taken(shot: Shot, made: tuple[Take, ...], number: int) -> Shot:
-    """A shot as its take `number` has it."""
+def _taken(shot: Shot, made: tuple[Take, ...], number: int, rate: Fraction) -> Shot:
+    """A shot as its take `number` has it. A span behind its end, since it was made shorter, is left out."""
     take = made[number - 1]
     if take.span is not None and take.of is not None and take.seed is not None:
-        whole = _taken(shot, made, take.of)
-        start, stop = take.span
-        patch = Patch(start=start, stop=stop, seed=take.seed, prompt=take.prompt or whole.prompt)
-        return replace(whole, patches=(*whole.patches, patch))
+        before = _taken(shot, made, take.of, rate)
+        start, stop = (nearest_frame(seconds, rate) for seconds in take.span)
+        stop = min(max(start + 1, stop), shot.frames)
+        if start >= stop:
+            return before
+        patch = Patch(start=start, stop=stop, seed=take.seed, prompt=take.prompt or before.prompt)
+        return replace(before, patches=(*before.patches, patch))
     return replace(
         shot,
         seed=shot.seed if take.seed is None else take.seed,
@@ -105,8 +118,10 @@ def encode(takes: FilmTakes) -> dict[str, object]:
 
 
 def _plain(take: Take) -> dict[str, object]:
-    whole = asdict(take)
-    return whole if take.span else {name: whole[name] for name in ("seed", "prompt")}
+    plain: dict[str, object] = {"seed": take.seed, "prompt": take.prompt}
+    if take.span is not None:
+        plain |= {"span": [str(seconds) for seconds in take.span], "of": take.of}
+    return plain
 
 
 def decode(data: bytes, where: str) -> FilmTakes:
@@ -120,17 +135,22 @@ def decode(data: bytes, where: str) -> FilmTakes:
             raise ValueError("no take is circled")
         for item in found.values():
             for number, take in enumerate(item.made, 1):
-                if take.span and not (
-                    take.seed is not None
-                    and 1 <= (take.of or 0) < number
-                    and 0 <= take.span[0] < take.span[1]
-                ):
-                    raise ValueError("a span is of no take")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+                _check_span(take, number)
+    except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
         raise StoreError(f"{where} cannot be understood: it should hold the film's takes") from error
     return found
 
 
 def _read(take: dict[str, Any]) -> Take:
-    span = take.get("span")
-    return Take(**{**take, "span": None if span is None else (int(span[0]), int(span[1]))})
+    if (span := take.get("span")) is None:
+        return Take(**take)
+    start, stop = span
+    return Take(**{**take, "span": (Fraction(start), Fraction(stop))})
+
+
+def _check_span(take: Take, number: int) -> None:
+    if take.span is None and take.of is None:
+        return
+    earlier = isinstance(take.of, int) and 1 <= take.of < number
+    if not earlier or take.span is None or take.seed is None or not 0 <= take.span[0] < take.span[1]:
+        raise ValueError("a span is of no take")

@@ -23,6 +23,6 @@ def build_rows(levels: Levels, columns: int, given: int, recipe: Recipe) -> tupl
         case "stagger":
             return stagger(levels, columns, given, recipe["context_level"], recipe["lag"])
         case "weave":
-            return weave(levels, columns, recipe["panes"], given, recipe["context_level"])
+            return weave(levels, columns, recipe["panes"], given, recipe["context_level"], recipe["settled"])
         case way:
             raise ValueError(f"there is no way {way!r} of continuing a shot")

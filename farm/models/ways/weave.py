@@ -9,18 +9,21 @@ from itertools import pairwise
 from farm.models.matrix import Levels, Pane, Row
 from farm.models.ways.chain import chain
 
-SETTLED = 500  # of 1000: from here down one window alone decides a frame, since means blur what is fine
-
 
 def weave(
-    levels: Levels, columns: int, windows: Sequence[tuple[int, int]], given: int, context_level: int
+    levels: Levels,
+    columns: int,
+    windows: Sequence[tuple[int, int]],
+    given: int,
+    context_level: int,
+    settled: int,
 ) -> tuple[Row, ...]:
     """All columns in step, after `given` ones, each seen in every window [start, stop) that holds it.
 
     Where two windows overlap, what the network says in each is faded from one to the other while noise is
     high (co-denoising: Wang et al., 2023, "Gen-L-Video", arXiv:2305.18264), the first column of the later
-    one never counting: a causal autoencoder's first latent is of another kind. At low levels a window owns
-    what lies behind its overlap.
+    one never counting: a causal autoencoder's first latent is of another kind. At the level `settled`, of
+    1000, and below a window alone decides what lies behind its overlap, since means blur what is fine.
 
     Raises:
         ValueError: unless the windows cover the columns and each overlaps only its neighbours.
@@ -37,7 +40,7 @@ def weave(
     fading = tuple(_pane(windows, number, fades=True) for number in range(len(windows)))
     owning = tuple(_pane(windows, number, fades=False) for number in range(len(windows)))
     return tuple(
-        replace(row, panes=fading if row.sigma[-1] * 1000 > SETTLED else owning)
+        replace(row, panes=fading if row.sigma[-1] * 1000 > settled else owning)
         for row in chain(levels, columns, given, context_level)
     )
 
