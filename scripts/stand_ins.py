@@ -33,13 +33,13 @@ class NullModel:
         *,
         prompt: bytes,
         negative: bytes,
-        before: bytes | None,
+        context: Sequence[bytes],
         stopped: Callable[[], bool],
         draft: bytes | None = None,
     ) -> bytes:
         time.sleep(self.step_s * recipe["steps"])
         text = json.dumps(recipe, sort_keys=True).encode()
-        return hashlib.sha256(text + prompt + negative + (before or b"") + (draft or b"")).digest()
+        return hashlib.sha256(text + prompt + negative + b"".join(context) + (draft or b"")).digest()
 
     def decode(self, recipe: Recipe, latents: Sequence[bytes]) -> Iterator[bytes]:
         return iter(latents)

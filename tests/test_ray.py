@@ -66,6 +66,26 @@ def build(root: Path) -> Worker:
     return Worker(store=DirectoryStore(root), model=model, media=TextMedia(), clock=SystemClock())
 
 
+class MeetingModel(FakeModel):
+    """Denoises nothing before another worker is there too: what costs nothing would all be one worker's."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def denoise(self, recipe, **more):
+        (self.folder / f"here-{os.getpid()}").touch()
+        until = time.monotonic() + 60
+        while len(list(self.folder.glob("here-*"))) < 2 and time.monotonic() < until:
+            time.sleep(0.05)
+        return super().denoise(recipe, **more)
+
+
+def meeting(root: Path) -> Worker:
+    model = MeetingModel(root)
+    return Worker(store=DirectoryStore(root), model=model, media=TextMedia(), clock=SystemClock())
+
+
 def broken() -> Worker:
     raise OSError("the weights are not there")
 
@@ -180,7 +200,7 @@ def test_a_night_goes_through_one_pool(tmp_path: Path) -> None:
         stopped=lambda: None,
         told=lambda end: None,
     )
-    ends = night.render(lambda: pool(functools.partial(build, tmp_path)))
+    ends = night.render(lambda: pool(functools.partial(meeting, tmp_path)))
     assert [end.state for end in ends] == ["done"] * 3
     workers = {commit.worker for end in ends for commit in end.outcome.commits.values()}
     assert workers == {"worker-0", "worker-1"}
