@@ -11,13 +11,12 @@ import pytest
 import torch
 from conftest import make_settings
 from diffusers import (
-    AutoencoderKLWan,
     SkyReelsV2DiffusionForcingPipeline,
     SkyReelsV2Transformer3DModel,
 )
 from diffusers.pipelines.skyreels_v2 import pipeline_skyreels_v2_diffusion_forcing as upstream
 from helpers import shot, shots
-from tiny import TEXT_WIDTH, text_parts, unipc
+from tiny import TEXT_WIDTH, Z, autoencoder, text_parts, unipc
 
 from farm.errors import Interrupted, OutOfMemory, StoreError
 from farm.models import umt5_wan
@@ -35,7 +34,6 @@ from farm.models.ways.stagger import stagger
 from farm.models.weights import SHIPPED
 from farm.plan.plan import make_plan
 
-Z = 4
 TOLERANCE = 1e-4
 
 
@@ -56,15 +54,7 @@ def parts() -> dict[str, Any]:
             num_layers=2,
             rope_max_seq_len=32,
         ).eval(),
-        "vae": AutoencoderKLWan(
-            base_dim=4,
-            z_dim=Z,
-            dim_mult=[1, 1, 1, 1],
-            num_res_blocks=1,
-            temperal_downsample=[False, True, True],
-            latents_mean=[0.1] * Z,
-            latents_std=[0.7] * Z,
-        ).eval(),
+        "vae": autoencoder(),
         "scheduler": unipc(),
     }
 

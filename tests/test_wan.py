@@ -12,7 +12,7 @@ import torch
 from conftest import make_settings
 from diffusers import AutoencoderKLWan, WanImageToVideoPipeline, WanPipeline, WanTransformer3DModel
 from helpers import shot, shots
-from tiny import TEXT_WIDTH, text_parts, unipc
+from tiny import TEXT_WIDTH, Z, autoencoder, text_parts, unipc
 
 from farm import cli
 from farm.config import load, settings
@@ -30,7 +30,7 @@ from farm.plan.plan import make_plan
 from farm.plan.spec import Weights
 from farm.values import check
 
-Z, TOKENS, STEPS = 4, 12, 6
+TOKENS, STEPS = 12, 6
 TOLERANCE = 1e-4
 
 
@@ -46,19 +46,6 @@ def transformer() -> WanTransformer3DModel:
         ffn_dim=64,
         num_layers=2,
         rope_max_seq_len=32,
-    ).eval()
-
-
-def autoencoder(**more: Any) -> AutoencoderKLWan:
-    return AutoencoderKLWan(
-        base_dim=4,
-        z_dim=Z,
-        dim_mult=[1, 1, 1, 1],
-        num_res_blocks=1,
-        temperal_downsample=[False, True, True],
-        latents_mean=[0.1] * Z,
-        latents_std=[0.7] * Z,
-        **more,
     ).eval()
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from diffusers import UniPCMultistepScheduler
+from diffusers import AutoencoderKLWan, UniPCMultistepScheduler
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
 TEXT_WIDTH = 16
+Z = 4  # channels of a latent
 
 
 def text_parts() -> dict[str, Any]:
@@ -31,3 +32,17 @@ def text_parts() -> dict[str, Any]:
 def unipc(shift: float = 3.0) -> UniPCMultistepScheduler:
     """The sampler as the published weights have it."""
     return UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=shift)
+
+
+def autoencoder(**more: Any) -> AutoencoderKLWan:
+    """Wan's autoencoder, of `Z` channels."""
+    return AutoencoderKLWan(
+        base_dim=4,
+        z_dim=Z,
+        dim_mult=[1, 1, 1, 1],
+        num_res_blocks=1,
+        temperal_downsample=[False, True, True],
+        latents_mean=[0.1] * Z,
+        latents_std=[0.7] * Z,
+        **more,
+    ).eval()
