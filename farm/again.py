@@ -79,10 +79,10 @@ def _choose(args: argparse.Namespace, takes: FilmTakes, shot: Shot, conf: FarmCo
         return circle(takes, shot.id, args.take)
     before = takes.get(shot.id, Takes())
     whole_shot = whole(before)
-    said = (shot.seed if shot.seed is not None else conf.seed) if whole_shot.seed is None else whole_shot.seed
+    first = conf.seed if shot.seed is None else shot.seed
     new = args.seed
     if new is None:  # new words are said of the same picture; without them another picture is wanted
-        first = conf.seed if shot.seed is None else shot.seed
+        said = first if whole_shot.seed is None else whole_shot.seed
         new = said if args.prompt else take_seed(first, len(before.made) + 1)
     if args.span is None:
         seed = whole_shot.seed if args.prompt and args.seed is None else new
